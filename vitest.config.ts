@@ -1,0 +1,28 @@
+import { defineConfig } from 'vitest/config';
+
+/** One project per kind of test, so that each can be run alone: `vitest run --project unit`. */
+function project(name: string, testTimeout: number) {
+  return {
+    extends: true as const,
+    test: {
+      name,
+      include: [`test/${name}/**/*.test.ts`],
+      exclude: ['**/node_modules/**'],
+      testTimeout,
+      hookTimeout: testTimeout,
+    },
+  };
+}
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    allowOnly: false,
+    projects: [
+      project('unit', 10_000),
+      project('integration', 30_000),
+      project('fuzz', 60_000),
+      project('clients', 60_000),
+    ],
+  },
+});
