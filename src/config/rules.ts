@@ -1,0 +1,56 @@
+/** What no single key can say: rules over the configuration as a whole. */
+import { isLoopbackHost } from '../downstream/address-options.js';
+import type { ServerOptions } from '../downstream/options.js';
+import { isCredentialHeader } from '../upstream/header-options.js';
+import type { UpstreamOptions } from '../upstream/options.js';
+import type { PlacedUpstream } from './assign-prefixes.js';
+import { formatPosition, type Report } from './problem.js';
+import type { ConfigSource } from './source.js';
+import { didYouMean } from './suggest.js';
+
+/** Prefixes of tokens that well-known services hand out. */
+const TOKEN_START = /^(Bearer |Basic |sk-|ghp_|gho_|github_pat_|glpat-|xox[abp]-|AKIA|eyJ)/;
+
+/** Without authentication, only this machine may reach the gateway, unless the operator says otherwise. */
+export function checkExposure(server: ServerOptions, source: ConfigSource, report: Report): void {
+  if (server.insecure || isLoopbackHost(server.host)) return;
+  const message = `${server.host} can be reached from other machines, and there is no authentication`;
+  const hint = 'bind to 127.0.0.1, or set server.insecure: true';
+  report.problems.push(source.problem(['server', 'host'], message, { hint }));
+}
+
+export function requireUpstreams(source: ConfigSource, report: Report): void {
+  const keys = ['upstreams', 'include', 'mcpServers', 'servers'];
+  if (keys.some((key) => source.get([key]) !== undefined)) return;
+  const hint = 'the shortest file is: upstreams: [https://mcp.example.com/sse]';
+  report.problems.push(source.problem([], 'at least one of upstreams, include, mcpServers is required', { hint }));
+}
+
+/** @returns the named route, or the only one there is */
+export function chooseDefault(
+  named: string | undefined,
+  upstreams: readonly UpstreamOptions[],
+  source: ConfigSource,
+  report: Report,
+): string | undefined {
+  if (named === undefined) return upstreams.length === 1 ? upstreams[0]?.prefix : undefined;
+  const prefixes = upstreams.map((upstream) => upstream.prefix);
+  if (prefixes.includes(named)) return named;
+  const hint = didYouMean(named, prefixes) ?? (prefixes.length > 0 ? `there are: ${prefixes.join(', ')}` : undefined);
+  report.problems.push(source.problem(['default'], 'no upstream has this prefix', { hint }));
+  return undefined;
+}
+
+export function warnOfPlainSecrets({ source, path }: PlacedUpstream, report: Report): void {
+  const headers = source.get([...path, 'headers']);
+  if (typeof headers !== 'object' || headers === null) return;
+  for (const [name, value] of Object.entries(headers)) {
+    const valuePath = [...path, 'headers', name];
+    const looksSecret = isCredentialHeader(name) || (typeof value === 'string' && TOKEN_START.test(value));
+    if (!looksSecret || value === '' || source.isExpanded(valuePath)) continue;
+    const where = formatPosition(source.locate(valuePath));
+    report.warnings.push(
+      `${where}: the value of ${name} stands in the file as plain text; use \${NAME} or \${file:PATH}`,
+    );
+  }
+}

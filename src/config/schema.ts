@@ -1,0 +1,44 @@
+/** Puts the options of all domains together: the keys of `gateway.yaml`, and of the files it includes. */
+import { z } from 'zod';
+import { loggingSchema } from '../core/logging-options.js';
+import { listenerSchema, type ServerOptions } from '../downstream/options.js';
+import { sessionSchema } from '../session/options.js';
+import { upstreamSchema } from '../upstream/options.js';
+import { clientServerSchema } from './mcp-servers.js';
+
+const versionSchema = z
+  .literal(1, { error: 'this gateway knows version 1 only' })
+  .default(1)
+  .describe('Version of this file format.');
+
+const upstreamListSchema = z.array(upstreamSchema);
+
+/** Each key by itself, so that one that is wrong does not hide what is wrong with the others. */
+export const configShape = {
+  version: versionSchema,
+  server: listenerSchema
+    .extend({ sessions: sessionSchema })
+    .transform((keys): ServerOptions => ({ ...keys, publicUrl: keys.publicUrl, domain: keys.domain, tls: keys.tls }))
+    .prefault({})
+    .describe('The listener: where clients reach the gateway, who may, and how much they may send.'),
+  include: z
+    .array(z.string().min(1))
+    .default([])
+    .describe('More files with `upstreams`, by path or with `*` in the file name, relative to this file.'),
+  upstreams: upstreamListSchema.default([]).describe('The MCP servers behind the gateway. A bare URL is enough.'),
+  mcpServers: z
+    .record(z.string(), clientServerSchema)
+    .default({})
+    .describe('The map of Claude and Cursor, as it is. Keys become prefixes.'),
+  servers: z.record(z.string(), clientServerSchema).default({}).describe('The same map as VS Code calls it.'),
+  inputs: z.unknown().optional().describe('Ignored with a warning: prompts of VS Code.'),
+  default: z.string().optional().describe('Prefix that is also served at `/sse`, `/messages` and `/mcp`.'),
+  logging: loggingSchema,
+};
+
+export const configSchema = z.strictObject(configShape);
+
+export const includedShape = {
+  version: versionSchema,
+  upstreams: upstreamListSchema.default([]).describe('More upstreams.'),
+};
