@@ -131,8 +131,13 @@ export async function startRawServer(
       }
     });
   });
-  const { port, close } = await listenOnLoopback(server);
-  return { port, accepted, received: (index) => received[index] ?? '', close };
+  const listener = await listenOnLoopback(server);
+  return {
+    port: listener.port,
+    accepted,
+    received: (index) => received[index] ?? '',
+    close: () => listener.close(),
+  };
 }
 
 /** @returns where the first whole request ends, or -1 */

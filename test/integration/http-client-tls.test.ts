@@ -136,7 +136,7 @@ test('carries megabytes both ways, and pauses', async () => {
   const { port } = await serveTls((socket, data) => {
     const head = left === body.length ? data.indexOf('\r\n\r\n') + 4 : 0;
     left -= data.length - head;
-    if (left === 0) socket.write(`${ok('')}`.replace('length: 0', `length: ${body.length}`) + body.toString('latin1'));
+    if (left === 0) socket.write(ok(body.toString('latin1')));
   });
   const client = connectTo(port);
   const answer = new Recorder();

@@ -301,6 +301,14 @@ test('says that nothing was sent when nobody listens', async () => {
   expect(call.bytesSent).toBe(false);
 });
 
+test('tells a paused call at once that it will get nothing', async () => {
+  await server.close();
+  const { call, answer } = start(client, post('x'));
+  call.pause();
+  await answer.over();
+  expect(answer.error?.reason).toBe('connect');
+});
+
 test('gives up on a connection that is not accepted', async () => {
   const listener = await startUnacceptingListener();
   try {

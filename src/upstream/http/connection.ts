@@ -274,9 +274,14 @@ export class Connection implements Carrier {
   readonly #onGone = (cause?: Error): void => {
     const call = this.#call;
     if (call === undefined) this.destroy();
-    else if (call.isPaused || this.#held !== undefined) this.#loss ??= { cause };
+    else if (this.#mayHoldBack(call)) this.#loss ??= { cause };
     else this.#lose(call, cause);
   };
+
+  /** A paused call is told of the end after the bytes before it; without any, there is nothing to wait for. */
+  #mayHoldBack(call: Call): boolean {
+    return this.#held !== undefined || (call.isPaused && this.#parser.hasStarted);
+  }
 
   #lose(call: Call, cause: Error | undefined): void {
     if (this.#phase === 'connecting') this.#fail({ reason: 'connect' }, 'cannot be reached', cause);
