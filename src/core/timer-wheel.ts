@@ -5,15 +5,8 @@ export interface Timer {
   cancel(): void;
 }
 
-interface Entry extends Timer {
-  dueMs: number;
-  callback: (() => void) | undefined;
-  previous: Entry | undefined;
-  next: Entry | undefined;
-}
-
 /**
- * One interval for all deadlines of the process: arming and cancelling one is two pointer writes,
+ * One interval for all deadlines of the process: arming and cancelling one is a few pointer writes,
  * where a Node timer per call costs a closure, a heap object and a list search.
  * Fires up to one tick late, never early. The interval runs only while something is armed and never keeps the process alive.
  */
@@ -30,7 +23,7 @@ export class TimerWheel {
   constructor(tickMs = 50, slotCount = 512, clock: Clock = systemClock) {
     this.#tickMs = tickMs;
     this.#clock = clock;
-    this.#slots = Array.from({ length: slotCount }, () => sentinel());
+    this.#slots = Array.from({ length: slotCount }, () => new Entry(0, undefined, undefined));
   }
 
   /** Calls back once, `delayMs` from now. */
@@ -39,18 +32,8 @@ export class TimerWheel {
     if (this.#armed === 0) this.#start(now);
     this.#armed += 1;
     const ticks = Math.max(1, Math.ceil((now + delayMs - this.#cursorMs) / this.#tickMs));
-    const slot = this.#slots[(this.#cursor + ticks) % this.#slots.length] as Entry;
-    const entry: Entry = {
-      dueMs: now + delayMs,
-      callback,
-      previous: slot,
-      next: slot.next,
-      cancel: () => {
-        if (entry.callback !== undefined) this.#unlink(entry);
-      },
-    };
-    if (slot.next !== undefined) slot.next.previous = entry;
-    slot.next = entry;
+    const entry = new Entry(now + delayMs, callback, this);
+    entry.linkAfter(this.#slots[(this.#cursor + ticks) % this.#slots.length] as Entry);
     return entry;
   }
 
@@ -69,27 +52,25 @@ export class TimerWheel {
     }
   }
 
+  /** Called by an entry that left the wheel, fired or cancelled. */
+  forget(): void {
+    this.#armed -= 1;
+    if (this.#armed > 0) return;
+    clearInterval(this.#interval);
+    this.#interval = undefined;
+  }
+
   #fireSlot(slot: Entry, now: number): void {
     let entry = slot.next;
     while (entry !== undefined) {
-      const following: Entry | undefined = entry.next;
-      const { callback } = entry;
-      if (callback !== undefined && entry.dueMs <= now) {
-        this.#unlink(entry);
+      const following = entry.next;
+      const callback = entry.dueMs <= now ? entry.callback : undefined;
+      if (callback !== undefined) {
+        entry.cancel();
         callback();
       }
       entry = following;
     }
-  }
-
-  #unlink(entry: Entry): void {
-    entry.callback = undefined;
-    if (entry.previous !== undefined) entry.previous.next = entry.next;
-    if (entry.next !== undefined) entry.next.previous = entry.previous;
-    entry.previous = undefined;
-    // `next` stays: a slot that is being walked may stand on this entry.
-    this.#armed -= 1;
-    if (this.#armed === 0) this.#stop();
   }
 
   #start(now: number): void {
@@ -97,13 +78,35 @@ export class TimerWheel {
     this.#interval = setInterval(() => this.advance(), this.#tickMs);
     this.#interval.unref();
   }
-
-  #stop(): void {
-    clearInterval(this.#interval);
-    this.#interval = undefined;
-  }
 }
 
-function sentinel(): Entry {
-  return { dueMs: 0, callback: undefined, previous: undefined, next: undefined, cancel: () => {} };
+class Entry implements Timer {
+  readonly dueMs: number;
+  callback: (() => void) | undefined;
+  next: Entry | undefined;
+  #previous: Entry | undefined;
+  readonly #wheel: TimerWheel | undefined;
+
+  constructor(dueMs: number, callback: (() => void) | undefined, wheel: TimerWheel | undefined) {
+    this.dueMs = dueMs;
+    this.callback = callback;
+    this.#wheel = wheel;
+  }
+
+  linkAfter(head: Entry): void {
+    this.#previous = head;
+    this.next = head.next;
+    if (this.next !== undefined) this.next.#previous = this;
+    head.next = this;
+  }
+
+  cancel(): void {
+    if (this.callback === undefined) return;
+    this.callback = undefined;
+    if (this.#previous !== undefined) this.#previous.next = this.next;
+    if (this.next !== undefined) this.next.#previous = this.#previous;
+    // `next` stays: a slot that is being walked may stand on this entry.
+    this.#previous = undefined;
+    this.#wheel?.forget();
+  }
 }

@@ -1,0 +1,38 @@
+/** Path to endpoint, exactly: what is not in the table does not exist. */
+import type { RouteDoor } from './client-session.js';
+
+export type EndpointKind = 'sse' | 'messages' | 'mcp';
+
+export interface Endpoint {
+  readonly kind: EndpointKind;
+  readonly door: RouteDoor;
+}
+
+export const ENDPOINT_KINDS: readonly EndpointKind[] = ['sse', 'messages', 'mcp'];
+
+/** The methods each endpoint takes, as `Allow` names them. */
+export const METHODS: Readonly<Record<EndpointKind, string>> = {
+  sse: 'GET, OPTIONS',
+  messages: 'POST, OPTIONS',
+  mcp: 'POST, GET, DELETE, OPTIONS',
+};
+
+export class EndpointTable {
+  readonly #byPath = new Map<string, Endpoint>();
+
+  /** @param defaultPrefix The route that is served without a prefix too. */
+  constructor(doors: readonly RouteDoor[], defaultPrefix: string | undefined) {
+    for (const door of doors) {
+      for (const kind of ENDPOINT_KINDS) {
+        this.#byPath.set(`/${door.prefix}/${kind}`, { kind, door });
+        if (door.prefix === defaultPrefix) this.#byPath.set(`/${kind}`, { kind, door });
+      }
+    }
+  }
+
+  /** @param hostPrefix The route the host name stands for; there the bare paths are its own. */
+  find(path: string, hostPrefix: string | undefined): Endpoint | undefined {
+    if (hostPrefix === undefined) return this.#byPath.get(path);
+    return this.#byPath.get(`/${hostPrefix}${path}`) ?? this.#byPath.get(path);
+  }
+}

@@ -1,0 +1,210 @@
+/**
+ * One event stream to one client, over as many connections as the client needs for it: writes with back-pressure, keeps silent connections
+ * alive, cuts readers that do not read, and goes on behind any event the client names.
+ * @see https://html.spec.whatwg.org/multipage/server-sent-events.html
+ */
+import type { ServerResponse } from 'node:http';
+import type { Timer, TimerWheel } from '../core/timer-wheel.js';
+import type { Message } from '../protocol/message.js';
+import type { ClientStream } from '../protocol/transport.js';
+import type { BufferBudget } from './buffer-budget.js';
+import { ReplayLog } from './replay-log.js';
+import { encodeMessageEvent, encodePrimingEvent, eventId, KEEP_ALIVE_COMMENT } from './sse-encode.js';
+
+export interface EventStreamOptions {
+  readonly timers: TimerWheel;
+  readonly budget: BufferBudget;
+  /** What may wait for this stream, in bytes; a single larger message may wait alone. */
+  readonly bufferBytes: number;
+}
+
+/** The session a stream belongs to, as far as the stream needs it. */
+export interface EventStreamOwner {
+  readonly sessionId: string;
+  nextSequence(): number;
+  pressed(isPressed: boolean): void;
+  /** The connection under the stream ended before the stream did. */
+  cut(stream: EventStream): void;
+  /** Everything was said and written. */
+  ended(stream: EventStream): void;
+  /** The client is away and a response no longer fits. */
+  overflowed(stream: EventStream): void;
+}
+
+export const KEEP_ALIVE_MS = 15_000;
+/** A connection that takes no byte for this long while bytes wait is given up. */
+export const WRITE_DEADLINE_MS = 10_000;
+
+export class EventStream implements ClientStream {
+  readonly #owner: EventStreamOwner;
+  readonly #options: EventStreamOptions;
+  readonly #log: ReplayLog;
+  #response: ServerResponse | undefined;
+  #isBlocked = false;
+  #isPressing = false;
+  #isFinished = false;
+  #wroteSinceKeepAlive = false;
+  #keepAlive: Timer | undefined;
+  #writeDeadline: Timer | undefined;
+
+  constructor(owner: EventStreamOwner, options: EventStreamOptions) {
+    this.#owner = owner;
+    this.#options = options;
+    this.openedAt = owner.nextSequence();
+    this.#log = new ReplayLog(options.bufferBytes, options.budget, this.openedAt);
+  }
+
+  /** The sequence of the event that opens the stream; a client that has seen nothing else may resume behind it. */
+  readonly openedAt: number;
+
+  get isAttached(): boolean {
+    return this.#response !== undefined;
+  }
+
+  get isFinished(): boolean {
+    return this.#isFinished;
+  }
+
+  get retainedBytes(): number {
+    return this.#log.retainedBytes;
+  }
+
+  canResumeAfter(sequence: number): boolean {
+    return this.#log.canResumeAfter(sequence);
+  }
+
+  /**
+   * Carries the stream over `response`, whose head is written; a connection it had before is given up.
+   *
+   * @param afterSequence Says again what came behind it; undefined goes on where the stream is.
+   */
+  attach(response: ServerResponse, afterSequence?: number): void {
+    this.#release()?.destroy();
+    if (afterSequence !== undefined) this.#log.rewindTo(afterSequence);
+    this.#response = response;
+    this.#isBlocked = response.writableNeedDrain;
+    response.on('drain', this.#onDrain);
+    response.on('close', this.#onClose);
+    this.#wroteSinceKeepAlive = true;
+    this.#keepAlive = this.#options.timers.schedule(KEEP_ALIVE_MS, this.#onKeepAlive);
+    this.#write();
+  }
+
+  send(message: Message): void {
+    if (this.#isFinished) return;
+    const sequence = this.#owner.nextSequence();
+    const bytes = encodeMessageEvent(eventId(this.#owner.sessionId, sequence), message.raw);
+    this.#append(sequence, bytes, message.kind === 'notification');
+  }
+
+  answer(message: Message): void {
+    this.send(message);
+  }
+
+  abandon(): void {}
+
+  expectEvents(): void {}
+
+  /** Gives the client an event id to come back with before anything was said. */
+  prime(): void {
+    const sequence = this.#owner.nextSequence();
+    this.#append(sequence, Buffer.from(encodePrimingEvent(eventId(this.#owner.sessionId, sequence))), true);
+  }
+
+  /** Everything this stream was opened for has been said; its connection ends when all is written. */
+  finish(): void {
+    if (this.#isFinished) return;
+    this.#isFinished = true;
+    this.#write();
+  }
+
+  /** Ends the connection at a place where the client can go on later. */
+  disconnect(lastWords: string): void {
+    const response = this.#release();
+    response?.end(lastWords);
+  }
+
+  /** Ends the stream for good and frees what it held. */
+  close(): void {
+    this.#isFinished = true;
+    this.#log.clear();
+    this.#setPressing(false);
+    this.#release()?.end();
+  }
+
+  #append(sequence: number, bytes: Buffer, isNotification: boolean): void {
+    const fits = this.#log.append(sequence, bytes, isNotification, this.#response === undefined);
+    if (!fits) this.#owner.overflowed(this);
+    else this.#write();
+  }
+
+  #write(): void {
+    const response = this.#response;
+    if (response !== undefined) {
+      while (!this.#isBlocked) {
+        const bytes = this.#log.take();
+        if (bytes === undefined) break;
+        this.#wroteSinceKeepAlive = true;
+        if (!response.write(bytes)) this.#block();
+      }
+      if (this.#isFinished && !this.#log.hasWaiting) this.#end(response);
+    }
+    this.#setPressing(response !== undefined && this.#log.waitingBytes >= this.#options.bufferBytes);
+  }
+
+  #end(response: ServerResponse): void {
+    this.#release();
+    response.end();
+    this.#owner.ended(this);
+  }
+
+  #block(): void {
+    this.#isBlocked = true;
+    this.#writeDeadline ??= this.#options.timers.schedule(WRITE_DEADLINE_MS, this.#onWriteDeadline);
+  }
+
+  #setPressing(isPressing: boolean): void {
+    if (this.#isPressing === isPressing) return;
+    this.#isPressing = isPressing;
+    this.#owner.pressed(isPressing);
+  }
+
+  readonly #onDrain = (): void => {
+    this.#isBlocked = false;
+    this.#writeDeadline?.cancel();
+    this.#writeDeadline = undefined;
+    this.#write();
+  };
+
+  readonly #onWriteDeadline = (): void => {
+    this.#response?.destroy();
+  };
+
+  readonly #onClose = (): void => {
+    this.#release();
+    this.#setPressing(false);
+    this.#owner.cut(this);
+  };
+
+  readonly #onKeepAlive = (): void => {
+    const response = this.#response;
+    if (response === undefined) return;
+    if (!this.#wroteSinceKeepAlive && !this.#isBlocked && !response.write(KEEP_ALIVE_COMMENT)) this.#block();
+    this.#wroteSinceKeepAlive = false;
+    this.#keepAlive = this.#options.timers.schedule(KEEP_ALIVE_MS, this.#onKeepAlive);
+  };
+
+  /** Lets go of the connection without ending it. */
+  #release(): ServerResponse | undefined {
+    const response = this.#response;
+    if (response === undefined) return undefined;
+    this.#response = undefined;
+    this.#keepAlive?.cancel();
+    this.#writeDeadline?.cancel();
+    this.#writeDeadline = undefined;
+    this.#isBlocked = false;
+    response.off('drain', this.#onDrain);
+    response.off('close', this.#onClose);
+    return response;
+  }
+}

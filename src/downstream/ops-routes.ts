@@ -1,0 +1,58 @@
+/** What operators and probes ask: Koa's part of the listener, since none of it is hot. */
+import Router from '@koa/router';
+import Koa from 'koa';
+
+/** The gateway as operators see it. */
+export interface OpsView {
+  /** The process works at all. */
+  isLive(): boolean;
+  /** It takes new sessions. */
+  isReady(): boolean;
+  status(): object;
+  /** Undefined: no such route. */
+  routeStatus(prefix: string): object | undefined;
+}
+
+const SECURITY_HEADERS: readonly (readonly [string, string])[] = [
+  ['Cache-Control', 'no-store'],
+  ['X-Content-Type-Options', 'nosniff'],
+  ['Referrer-Policy', 'no-referrer'],
+];
+
+/** Paths that are open to any host name: probes come by address. */
+export const PROBE_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz', '/healthz']);
+
+export function createOpsApp(view: OpsView): Koa {
+  const router = new Router();
+  router.get('/livez', (context) => probe(context, view.isLive()));
+  router.get('/readyz', (context) => probe(context, view.isReady()));
+  router.get('/healthz', (context) => probe(context, view.isLive()));
+  router.get('/status', (context) => {
+    context.body = view.status();
+  });
+  router.get('/:prefix/status', (context) => {
+    const status = view.routeStatus(context.params['prefix'] ?? '');
+    if (status !== undefined) context.body = status;
+  });
+
+  const app = new Koa();
+  // A client that went away in the middle is no news; everything else reaches the listener as an unhandled error.
+  app.silent = true;
+  app.use(async (context, next) => {
+    for (const [name, value] of SECURITY_HEADERS) context.set(name, value);
+    await next();
+    if (context.status === 404 && context.body == null) {
+      context.status = 404;
+      context.body = { error: 'not found' };
+    }
+  });
+  app.use(router.routes());
+  app.use(router.allowedMethods());
+  return app;
+}
+
+/** Says yes or no and names nothing: these paths need no credentials. */
+function probe(context: Koa.Context, isWell: boolean): void {
+  context.status = isWell ? 200 : 503;
+  context.body = { status: isWell ? 'ok' : 'unavailable' };
+}

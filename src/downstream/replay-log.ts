@@ -1,0 +1,128 @@
+/**
+ * The events of one stream, in order: those the client has not been given yet, and a tail of those it has, for when the connection
+ * turns out to have been cut. Bounded: past the limit what was given goes first, then notifications, and a response never silently.
+ */
+import type { BufferBudget } from './buffer-budget.js';
+
+interface LoggedEvent {
+  readonly sequence: number;
+  readonly bytes: Buffer;
+  /** May be dropped when there is no room: nobody waits for it. */
+  readonly isNotification: boolean;
+}
+
+export class ReplayLog {
+  readonly #limitBytes: number;
+  readonly #budget: BufferBudget;
+  #events: LoggedEvent[] = [];
+  /** Index of the first event that was not given out. */
+  #next = 0;
+  #bytes = 0;
+  #waitingBytes = 0;
+  /** Everything up to here can no longer be replayed. */
+  #forgottenUpTo: number;
+
+  /** @param firstSequence The sequence of whatever opened the stream: a client may resume right behind it. */
+  constructor(limitBytes: number, budget: BufferBudget, firstSequence: number) {
+    this.#limitBytes = limitBytes;
+    this.#budget = budget;
+    this.#forgottenUpTo = firstSequence;
+  }
+
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  get hasWaiting(): boolean {
+    return this.#next < this.#events.length;
+  }
+
+  get retainedBytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * @param mayDrop The client is away. While it is there, but slow, the upstream is held back instead and nothing is dropped.
+   * @returns false when something would have to go that may not be lost
+   */
+  append(sequence: number, bytes: Buffer, isNotification: boolean, mayDrop: boolean): boolean {
+    this.#events.push({ sequence, bytes, isNotification });
+    this.#bytes += bytes.length;
+    this.#waitingBytes += bytes.length;
+    this.#budget.take(bytes.length);
+    this.#trimGiven();
+    return !mayDrop || this.#isWithinLimit() || this.#dropNotifications();
+  }
+
+  /** The next event to give out; undefined when all are. */
+  take(): Buffer | undefined {
+    const event = this.#events[this.#next];
+    if (event === undefined) return undefined;
+    this.#next += 1;
+    this.#waitingBytes -= event.bytes.length;
+    return event.bytes;
+  }
+
+  /** Whether the log knows everything that came behind `sequence`, and `sequence` is of this stream. */
+  canResumeAfter(sequence: number): boolean {
+    if (sequence === this.#forgottenUpTo) return true;
+    return this.#events.some((event) => event.sequence === sequence);
+  }
+
+  /** Everything behind `sequence` waits again. Only after `canResumeAfter`. */
+  rewindTo(sequence: number): void {
+    const index = this.#events.findIndex((event) => event.sequence > sequence);
+    this.#next = index === -1 ? this.#events.length : index;
+    this.#waitingBytes = 0;
+    for (let i = this.#next; i < this.#events.length; i += 1) this.#waitingBytes += this.#events[i]?.bytes.length ?? 0;
+  }
+
+  clear(): void {
+    this.#budget.giveBack(this.#bytes);
+    this.#events = [];
+    this.#next = 0;
+    this.#bytes = 0;
+    this.#waitingBytes = 0;
+  }
+
+  /** Keeps a tail of what was given, and always the newest event: it may be the one that was cut off. */
+  #trimGiven(): void {
+    let count = 0;
+    while (count < this.#next && count < this.#events.length - 1 && !this.#isWithinLimit()) {
+      const event = this.#events[count] as LoggedEvent;
+      this.#forget(event);
+      count += 1;
+    }
+    if (count === 0) return;
+    this.#events.splice(0, count);
+    this.#next -= count;
+  }
+
+  #isWithinLimit(): boolean {
+    if (this.#events.length === 1) return true;
+    return this.#bytes <= this.#limitBytes && !this.#budget.isExceeded;
+  }
+
+  /** Oldest first. A hole in the numbers is fine: the client never saw those, and ids only have to grow. */
+  #dropNotifications(): boolean {
+    let index = this.#next;
+    while (!this.#isWithinLimit() && index < this.#events.length) {
+      const event = this.#events[index] as LoggedEvent;
+      if (!event.isNotification) {
+        index += 1;
+        continue;
+      }
+      this.#events.splice(index, 1);
+      this.#bytes -= event.bytes.length;
+      this.#waitingBytes -= event.bytes.length;
+      this.#budget.giveBack(event.bytes.length);
+    }
+    return this.#isWithinLimit();
+  }
+
+  #forget(event: LoggedEvent): void {
+    this.#bytes -= event.bytes.length;
+    this.#budget.giveBack(event.bytes.length);
+    this.#forgottenUpTo = event.sequence;
+  }
+}

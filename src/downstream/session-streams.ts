@@ -1,0 +1,111 @@
+/** The event streams of one session: the general one, and those that answer single requests. Hands out event numbers that are unique among them. */
+import type { ServerResponse } from 'node:http';
+import type { Message } from '../protocol/message.js';
+import { EventStream, type EventStreamOptions, type EventStreamOwner } from './event-stream.js';
+
+/** What a session lets its streams tell. */
+export interface StreamsListener {
+  detached(): void;
+  attached(): void;
+  pressed(isPressed: boolean): void;
+  close(reason: string): void;
+}
+
+/** Streams of answered requests that are kept, for a client whose connection broke under the last event. */
+const MAX_ENDED_STREAMS = 8;
+
+export class SessionStreams implements EventStreamOwner {
+  readonly sessionId: string;
+  readonly options: EventStreamOptions;
+  readonly #listener: StreamsListener;
+  #general: EventStream | undefined;
+  readonly #replies = new Set<EventStream>();
+  #sequence = 0;
+  #pressing = 0;
+  #isClosed = false;
+
+  constructor(sessionId: string, options: EventStreamOptions, listener: StreamsListener) {
+    this.sessionId = sessionId;
+    this.options = options;
+    this.#listener = listener;
+  }
+
+  /** Carries what belongs to no request. Exists before the client opens it: what is said meanwhile waits. */
+  get general(): EventStream {
+    this.#general ??= new EventStream(this, this.options);
+    return this.#general;
+  }
+
+  get hasGeneralConnection(): boolean {
+    return this.#general?.isAttached ?? false;
+  }
+
+  /** A stream that answers one request. */
+  openReply(): EventStream {
+    const stream = new EventStream(this, this.options);
+    this.#replies.add(stream);
+    return stream;
+  }
+
+  /** The stream that `sequence` was said on, if what came behind it is still known. */
+  findResumable(sequence: number): EventStream | undefined {
+    if (this.#general?.canResumeAfter(sequence)) return this.#general;
+    for (const stream of this.#replies) if (stream.canResumeAfter(sequence)) return stream;
+    return undefined;
+  }
+
+  attachGeneral(response: ServerResponse, afterSequence?: number): void {
+    this.general.attach(response, afterSequence);
+    this.#listener.attached();
+  }
+
+  /** For messages of a session that has no stream at hand for them. */
+  send(message: Message): void {
+    this.general.send(message);
+  }
+
+  /** Ends all connections at a place where the client can go on later. */
+  disconnectAll(lastWords: string): void {
+    this.#general?.disconnect(lastWords);
+    for (const stream of this.#replies) stream.disconnect(lastWords);
+  }
+
+  closeAll(): void {
+    this.#isClosed = true;
+    this.#general?.close();
+    for (const stream of this.#replies) stream.close();
+    this.#replies.clear();
+  }
+
+  nextSequence(): number {
+    const sequence = this.#sequence;
+    this.#sequence += 1;
+    return sequence;
+  }
+
+  pressed(isPressed: boolean): void {
+    this.#pressing += isPressed ? 1 : -1;
+    if (this.#pressing === (isPressed ? 1 : 0)) this.#listener.pressed(isPressed);
+  }
+
+  cut(stream: EventStream): void {
+    if (!this.#isClosed && stream === this.#general) this.#listener.detached();
+  }
+
+  ended(stream: EventStream): void {
+    if (!this.#replies.has(stream)) return;
+    const ended = [...this.#replies].filter((reply) => reply.isFinished);
+    for (const oldest of ended.slice(0, Math.max(0, ended.length - MAX_ENDED_STREAMS))) this.drop(oldest);
+  }
+
+  overflowed(stream: EventStream): void {
+    if (stream === this.#general) this.#listener.close('more was said than could be kept for an absent client');
+    else this.drop(stream);
+  }
+
+  /** Forgets a reply stream nobody will come back for. */
+  drop(stream: EventStream): void {
+    this.#replies.delete(stream);
+    stream.close();
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * The answer to one POST of Streamable HTTP. Stays undecided as long as it can: a result that comes first is plain JSON, the cheapest form;
+ * anything else that has to be said before it, or a long wait, makes it an event stream.
+ */
+import type { Timer } from '../core/timer-wheel.js';
+import { understandsPrimingEvent } from '../protocol/eras.js';
+import type { Message } from '../protocol/message.js';
+import type { ClientStream } from '../protocol/transport.js';
+import type { ClientSession } from './client-session.js';
+import type { EventStream } from './event-stream.js';
+import type { HttpExchange } from './http-exchange.js';
+import { type HeaderList, openReplyStream, sendJson } from './respond.js';
+
+/** A silent connection is cut by many a load balancer; from here on it is a stream that can be kept alive. */
+const DECIDE_AFTER_MS = 10_000;
+
+export class StreamableReply implements ClientStream {
+  readonly #exchange: HttpExchange;
+  readonly #session: ClientSession;
+  readonly #headers: HeaderList;
+  /** Answers still due: more than one for a batch. */
+  #due: number;
+  #stream: EventStream | undefined;
+  #decideTimer: Timer | undefined;
+  #isOver = false;
+
+  /** @param headers Beside those of the exchange, e.g. the session id. */
+  constructor(exchange: HttpExchange, session: ClientSession, headers: HeaderList, requestCount: number) {
+    this.#exchange = exchange;
+    this.#session = session;
+    this.#headers = headers.length === 0 ? exchange.headers : [...exchange.headers, ...headers];
+    this.#due = requestCount;
+    if (requestCount > 1) this.#openStream();
+    else this.#decideTimer = session.streams.options.timers.schedule(DECIDE_AFTER_MS, () => this.expectEvents());
+  }
+
+  send(message: Message): void {
+    if (!this.#isOver) this.#openStream().send(message);
+  }
+
+  answer(message: Message): void {
+    if (this.#isOver) return;
+    if (this.#stream !== undefined) {
+      this.#stream.send(message);
+      this.#settleOne();
+      return;
+    }
+    this.#isOver = true;
+    this.#decideTimer?.cancel();
+    const { response } = this.#exchange;
+    // The bytes may be a view of a buffer that is read into again before the socket takes them.
+    // A session the server refused to open has no id the client could use.
+    const headers = message.isError ? this.#exchange.headers : this.#headers;
+    if (!response.destroyed) sendJson(response, 200, Buffer.from(message.raw), headers);
+  }
+
+  abandon(): void {
+    if (this.#isOver) return;
+    this.#openStream();
+    this.#settleOne();
+  }
+
+  expectEvents(): void {
+    if (!this.#isOver) this.#openStream();
+  }
+
+  #settleOne(): void {
+    this.#due -= 1;
+    if (this.#due > 0) return;
+    this.#isOver = true;
+    this.#stream?.finish();
+  }
+
+  #openStream(): EventStream {
+    if (this.#stream !== undefined) return this.#stream;
+    this.#decideTimer?.cancel();
+    const { response } = this.#exchange;
+    const stream = this.#session.streams.openReply();
+    this.#stream = stream;
+    if (!response.destroyed) {
+      openReplyStream(response, this.#headers);
+      stream.attach(response);
+    }
+    const version = this.#session.protocolVersion;
+    if (version !== undefined && understandsPrimingEvent(version)) stream.prime();
+    return stream;
+  }
+}

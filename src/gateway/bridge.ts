@@ -1,0 +1,325 @@
+/**
+ * Joins one client session to its upstream session, both ways: every request becomes an exchange, every answer finds its own,
+ * what the server says unasked finds the right stream, and a loss on one side is told to the other.
+ */
+import { background } from '../core/background.js';
+import type { Logger } from '../core/logger.js';
+import type { Timer } from '../core/timer-wheel.js';
+import type { Caller, ClientSession } from '../downstream/client-session.js';
+import { SessionStreams } from '../downstream/session-streams.js';
+import { emptyResponse, ownNotification } from '../protocol/json-rpc.js';
+import type { Message, ProgressToken, RequestId } from '../protocol/message.js';
+import { Method } from '../protocol/methods.js';
+import { SessionProtocolError } from '../protocol/session-errors.js';
+import type { ClientStream, Delivery, UpstreamError } from '../protocol/transport.js';
+import type { ManagedSession } from '../session/session-manager.js';
+import type { SessionRecord } from '../session/session-record.js';
+import { CircuitOpenError, UpstreamRefusedError, UpstreamSessionGoneError } from '../upstream/errors.js';
+import { UpstreamSession, type UpstreamSessionListener } from '../upstream/upstream-session.js';
+import { failureAnswer } from './answers.js';
+import { Exchange, type ExchangeOutcome, type ExchangeOwner } from './exchange.js';
+import { forwardedHeaders } from './forwarded-headers.js';
+import type { Route } from './route.js';
+import { ServerRequests, withId, withRequestId } from './server-requests.js';
+
+type Request = Message & { readonly id: RequestId; readonly method: string };
+
+/** Whoever sends something for which no answer is due. */
+const NOBODY: Delivery = { accepted: () => {}, primed: () => {}, failed: () => {} };
+
+export class Bridge implements ClientSession, ManagedSession, UpstreamSessionListener, ExchangeOwner {
+  readonly record: SessionRecord;
+  readonly streams: SessionStreams;
+  readonly #route: Route;
+  readonly #logger: Logger;
+  readonly #upstream: UpstreamSession;
+  /** By the id the upstream knows. */
+  readonly #exchanges = new Map<RequestId, Exchange>();
+  readonly #byProgressToken = new Map<ProgressToken, Exchange>();
+  readonly #serverRequests: ServerRequests;
+  #isInitializing = false;
+  #isPressed = false;
+  #isLosing = false;
+  #replacedIds = 0;
+
+  constructor(record: SessionRecord, route: Route) {
+    this.record = record;
+    this.#route = route;
+    this.#logger = route.logger;
+    this.streams = new SessionStreams(record.id, route.streamOptions, this);
+    this.#upstream = new UpstreamSession(route.upstream, this);
+    this.#serverRequests = new ServerRequests(route.timers, route.upstream.options.timeouts.totalMs);
+  }
+
+  get id(): string {
+    return this.record.id;
+  }
+
+  get protocolVersion(): string | undefined {
+    return this.record.protocolVersion;
+  }
+
+  get inFlight(): number {
+    return this.#exchanges.size;
+  }
+
+  // From the client.
+
+  receive(message: Message, stream: ClientStream, caller: Caller): void {
+    switch (message.kind) {
+      case 'request':
+        this.#receiveRequest(message as Request, stream, caller);
+        return;
+      case 'notification':
+        this.#receiveNotification(message, caller);
+        return;
+      case 'response': {
+        const answer = this.#serverRequests.take(message);
+        if (answer === undefined) this.#logger.debug('stray_response', 'dropped an answer to nothing', this.#fields());
+        else this.#upstream.send(answer, NOBODY);
+      }
+    }
+  }
+
+  detached(): void {
+    if (this.record.kind === 'sse') this.#route.sessions.detached(this);
+  }
+
+  attached(): void {
+    this.#route.sessions.attached(this);
+  }
+
+  pressed(isPressed: boolean): void {
+    this.#isPressed = isPressed;
+    if (isPressed) this.#upstream.pause();
+    else this.#upstream.resume();
+    for (const exchange of this.#exchanges.values()) {
+      if (isPressed) exchange.call?.pause();
+      else exchange.call?.resume();
+    }
+  }
+
+  close(reason: string): void {
+    this.#route.sessions.close(this, reason);
+  }
+
+  #receiveRequest(request: Request, stream: ClientStream, caller: Caller): void {
+    if (!this.#upstream.isInitialized && this.#refusesBeforeHandshake(request)) {
+      stream.answer(emptyResponse(request.id));
+      return;
+    }
+    if (request.method === Method.initialize) this.#beginHandshake(request);
+    const { upstream, admission } = this.#route;
+    admission.enter(upstream, request.id);
+    if (!upstream.breaker.tryPass()) {
+      admission.leave(upstream);
+      this.#isInitializing = false;
+      this.#answerCircuitOpen(request, stream);
+      return;
+    }
+    const exchange = this.#register(request, stream);
+    const outgoing = exchange.upstreamId === request.id ? request : withId(request, exchange.upstreamId);
+    exchange.call = this.#upstream.send(outgoing, exchange, forwardedHeaders(upstream.options.forwardHeaders, caller.headers));
+    if (exchange.isSettled) exchange.call.abort();
+    else if (this.#isPressed) exchange.call.pause();
+  }
+
+  /**
+   * @returns true when the request is a ping, which needs no server
+   * @throws {SessionProtocolError} nothing but `initialize` and pings may come first
+   */
+  #refusesBeforeHandshake(request: Request): boolean {
+    if (request.method === Method.ping) return true;
+    if (request.method === Method.initialize && !this.#isInitializing) return false;
+    throw new SessionProtocolError('the session is not initialized', request.id);
+  }
+
+  #beginHandshake(request: Request): void {
+    if (this.#upstream.isInitialized) throw new SessionProtocolError('this session is initialized already', request.id);
+    this.#isInitializing = true;
+  }
+
+  #answerCircuitOpen(request: Request, stream: ClientStream): void {
+    const error = new CircuitOpenError(this.#route.upstream.breaker.retryAfterMs);
+    stream.answer(failureAnswer(request.id, request.method, error));
+    if (request.method === Method.initialize) this.#closeUnopened();
+  }
+
+  #register(request: Request, stream: ClientStream): Exchange {
+    const upstreamId = this.#exchanges.has(request.id) ? this.#newId() : request.id;
+    const exchange = new Exchange(this, request, upstreamId, stream, this.#route.upstream.options.timeouts);
+    this.#exchanges.set(upstreamId, exchange);
+    if (exchange.progressToken !== undefined) this.#byProgressToken.set(exchange.progressToken, exchange);
+    return exchange;
+  }
+
+  #receiveNotification(message: Message, caller: Caller): void {
+    if (message.method === Method.cancelled) {
+      this.#receiveCancellation(message);
+      return;
+    }
+    if (!this.#upstream.isInitialized) throw new SessionProtocolError('the session is not initialized');
+    this.#upstream.send(message, NOBODY, forwardedHeaders(this.#route.upstream.options.forwardHeaders, caller.headers));
+  }
+
+  /** Only the client's own requests can be cancelled; of several with one id, the newest. */
+  #receiveCancellation(message: Message): void {
+    let target: Exchange | undefined;
+    for (const exchange of this.#exchanges.values()) if (exchange.clientId === message.requestId) target = exchange;
+    // The handshake must not be cancelled, says the specification.
+    if (target === undefined || target.method === Method.initialize) return;
+    const outgoing = target.upstreamId === target.clientId ? message : withRequestId(message, target.upstreamId);
+    this.#upstream.send(outgoing, NOBODY);
+    target.cancelled();
+  }
+
+  // From the upstream.
+
+  onMessage(message: Message, related: Delivery | undefined): void {
+    const exchange = related instanceof Exchange && !related.isSettled ? related : undefined;
+    exchange?.touch();
+    switch (message.kind) {
+      case 'response':
+        this.#passAnswer(message);
+        return;
+      case 'request':
+        this.#streamFor(exchange).send(this.#serverRequests.register(message as Request));
+        return;
+      case 'notification':
+        this.#passNotification(message, exchange);
+    }
+  }
+
+  onInitialized(protocolVersion: string): void {
+    this.record.protocolVersion = protocolVersion;
+  }
+
+  onReestablished(): void {
+    this.#logger.info('upstream_session_reopened', 'opened a new upstream session for a client session', this.#fields());
+    const data = 'The connection to the server was lost and made anew. State it kept for this session may be gone.';
+    this.streams.general.send(ownNotification(Method.message, { level: 'warning', logger: 'mcp-gateway', data }));
+  }
+
+  onLost(error: UpstreamError): void {
+    this.#logger.info('upstream_session_lost', 'an upstream session ended', { ...this.#fields(), reason: error.message });
+    this.#noteFailure(error);
+    this.#isLosing = true;
+    for (const exchange of [...this.#exchanges.values()]) exchange.failed(error);
+    this.#isLosing = false;
+    this.#serverRequests.clear();
+    if (this.#route.upstream.options.onLoss === 'close') this.close('the upstream session was lost');
+  }
+
+  #passAnswer(message: Message): void {
+    const exchange = message.id === undefined ? undefined : this.#exchanges.get(message.id);
+    if (exchange === undefined) {
+      this.#logger.debug('stray_answer', 'dropped an answer nobody waits for', this.#fields());
+      return;
+    }
+    exchange.answered(exchange.upstreamId === exchange.clientId ? message : withId(message, exchange.clientId));
+  }
+
+  #passNotification(message: Message, related: Exchange | undefined): void {
+    if (message.method === Method.progress && message.progressToken !== undefined) {
+      const exchange = this.#byProgressToken.get(message.progressToken);
+      // Progress for nothing that is under way is late, or another's.
+      if (exchange === undefined) return;
+      exchange.touch();
+      exchange.stream.send(message);
+      return;
+    }
+    if (message.method === Method.cancelled && message.requestId !== undefined) {
+      this.#passServerCancellation(message, message.requestId, related);
+      return;
+    }
+    this.#streamFor(related).send(message);
+  }
+
+  #passServerCancellation(message: Message, upstreamId: RequestId, related: Exchange | undefined): void {
+    const clientId = this.#serverRequests.clientIdOf(upstreamId);
+    if (clientId === undefined) return;
+    this.#serverRequests.forget(clientId);
+    this.#streamFor(related).send(clientId === upstreamId ? message : withRequestId(message, clientId));
+  }
+
+  /** Where a message goes that the transport could not relate: to the newest request in flight, since that is likeliest its cause. */
+  #streamFor(related: Exchange | undefined): ClientStream {
+    if (related !== undefined) return related.stream;
+    let newest: Exchange | undefined;
+    if (this.#route.upstream.kind === 'sse') for (const exchange of this.#exchanges.values()) newest = exchange;
+    return newest?.stream ?? this.streams.general;
+  }
+
+  // What exchanges need.
+
+  settled(exchange: Exchange, outcome: ExchangeOutcome, error: UpstreamError | undefined): void {
+    const { admission, upstream } = this.#route;
+    this.#exchanges.delete(exchange.upstreamId);
+    if (exchange.progressToken !== undefined && this.#byProgressToken.get(exchange.progressToken) === exchange) {
+      this.#byProgressToken.delete(exchange.progressToken);
+    }
+    admission.leave(upstream);
+    if (outcome === 'ok' || outcome === 'error') upstream.succeeded();
+    else if (error !== undefined && !this.#isLosing) this.#noteFailure(error);
+    if (exchange.method === Method.initialize) this.#endHandshake();
+  }
+
+  timedOut(exchange: Exchange): void {
+    const params = { requestId: exchange.upstreamId, reason: 'timed out' };
+    if (this.#upstream.isInitialized) this.#upstream.send(ownNotification(Method.cancelled, params), NOBODY);
+  }
+
+  isWaitingForClient(): boolean {
+    return this.#serverRequests.size > 0;
+  }
+
+  now(): number {
+    return this.#route.clock.now();
+  }
+
+  schedule(delayMs: number, callback: () => void): Timer {
+    return this.#route.timers.schedule(delayMs, callback);
+  }
+
+  // What the session manager says.
+
+  idle(): void {
+    if (this.#exchanges.size > 0 || this.#serverRequests.size > 0) return;
+    background(this.#upstream.park(), this.#logger, 'park_failed');
+  }
+
+  ended(reason: string): void {
+    this.#logger.debug('session_closed', 'a session ended', { ...this.#fields(), reason });
+    for (const exchange of [...this.#exchanges.values()]) exchange.drop();
+    this.#serverRequests.clear();
+    this.streams.closeAll();
+    background(this.#upstream.close(), this.#logger, 'upstream_close_failed');
+  }
+
+  /** A refusal is the caller's affair, and a forgotten session the server's right; anything else speaks against the upstream. */
+  #noteFailure(error: UpstreamError): void {
+    if (error instanceof UpstreamSessionGoneError) return;
+    if (error instanceof UpstreamRefusedError && error.status < 500) return;
+    this.#route.upstream.failed();
+  }
+
+  #endHandshake(): void {
+    this.#isInitializing = false;
+    if (!this.#upstream.isInitialized) this.#closeUnopened();
+  }
+
+  /** On Streamable HTTP a session that never opened has no id the client could use. */
+  #closeUnopened(): void {
+    if (this.record.kind === 'streamable-http') queueMicrotask(() => this.close('it was never initialized'));
+  }
+
+  #newId(): string {
+    this.#replacedIds += 1;
+    return `gw:r${this.#replacedIds}`;
+  }
+
+  #fields(): { session: string; route: string } {
+    return { session: this.record.label, route: this.#route.prefix };
+  }
+}
+

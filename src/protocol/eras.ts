@@ -1,0 +1,34 @@
+/**
+ * The revisions of the protocol and what changed between them. The only file that compares version strings.
+ * @see https://modelcontextprotocol.io/specification/versioning
+ */
+
+/** Revisions with an `initialize` handshake, newest first. */
+export const LEGACY_VERSIONS: readonly string[] = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'];
+
+/** What a Streamable HTTP request without `MCP-Protocol-Version` speaks, by the specification. */
+export const ASSUMED_HTTP_VERSION = '2025-03-26';
+
+/** Revisions are dates, so text order is time order. */
+function isAtLeast(version: string, revision: string): boolean {
+  return version >= revision;
+}
+
+export function isLegacyVersion(version: string): boolean {
+  return LEGACY_VERSIONS.includes(version);
+}
+
+/** JSON-RPC batches were legal for one revision only. */
+export function allowsBatch(version: string): boolean {
+  return version === '2025-03-26';
+}
+
+/** Older clients try to parse the empty data of a priming event as JSON. */
+export function understandsPrimingEvent(version: string): boolean {
+  return isAtLeast(version, '2025-11-25');
+}
+
+/** From 2025-06-18 a client repeats the negotiated version in a header of every HTTP request. */
+export function sendsVersionHeader(version: string): boolean {
+  return isAtLeast(version, '2025-06-18');
+}

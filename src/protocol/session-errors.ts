@@ -1,0 +1,46 @@
+import { GatewayError } from '../core/errors.js';
+import type { RequestId } from '../protocol/message.js';
+
+/** No session id where one is needed, or a message that cannot come at this point of the session. */
+export class SessionProtocolError extends GatewayError {
+  override readonly code = 'SESSION_PROTOCOL';
+  readonly id: RequestId | undefined;
+
+  constructor(message: string, id?: RequestId) {
+    super(message);
+    this.id = id;
+  }
+}
+
+/** Unknown, expired, another caller's or another route's: one answer for all, so that nothing can be guessed from it. */
+export class SessionUnknownError extends GatewayError {
+  override readonly code = 'SESSION_UNKNOWN';
+
+  constructor() {
+    super('unknown session');
+  }
+}
+
+/** The gateway has as many sessions or requests as it may have, or is about to stop. */
+export class OverloadedError extends GatewayError {
+  override readonly code = 'OVERLOADED';
+  readonly id: RequestId | undefined;
+  readonly retryAfterMs: number;
+
+  constructor(message: string, retryAfterMs: number, id?: RequestId) {
+    super(message);
+    this.retryAfterMs = retryAfterMs;
+    this.id = id;
+  }
+}
+
+/** One caller has opened as many sessions as it may. */
+export class TooManySessionsError extends GatewayError {
+  override readonly code = 'TOO_MANY_SESSIONS';
+  readonly retryAfterMs: number;
+
+  constructor(retryAfterMs: number) {
+    super('too many sessions are open for this caller');
+    this.retryAfterMs = retryAfterMs;
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * Session ids: sealed, so that a forged one is refused without a look at any store, and of constant size.
+ * Inside stand the replica that minted the session and a digest of the route and the caller it is bound to.
+ */
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
+
+const KEY_BYTES = 32;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+const REPLICA_BYTES = 8;
+const BINDING_BYTES = 16;
+const SERIAL_BYTES = 8;
+const PLAIN_BYTES = REPLICA_BYTES + BINDING_BYTES + SERIAL_BYTES;
+const SEALED_BYTES = 1 + NONCE_BYTES + PLAIN_BYTES + TAG_BYTES;
+const ALGORITHM = 'aes-256-gcm';
+
+export interface SealingKey {
+  /** Tells keys apart while one takes the place of another; 0 to 255. */
+  readonly keyId: number;
+  readonly key: Buffer;
+}
+
+export interface OpenedSessionId {
+  /** The replica that minted it, 16 hex digits. */
+  readonly replica: string;
+  /** Whether it was made for this route and this caller. */
+  isBoundTo(route: string, principalId: string): boolean;
+}
+
+/** A key nobody else has: ids of this process are good for this process. */
+export function generateSealingKey(): SealingKey {
+  return { keyId: 0, key: randomBytes(KEY_BYTES) };
+}
+
+export class SessionIds {
+  readonly #keys: ReadonlyMap<number, Buffer>;
+  readonly #sealing: SealingKey;
+  readonly #replica: Buffer;
+
+  /** @param keys The first seals; the others open what was sealed before. At least one. */
+  constructor(keys: readonly SealingKey[], replica: string) {
+    const [sealing] = keys;
+    if (sealing === undefined) throw new RangeError('at least one sealing key is needed');
+    this.#sealing = sealing;
+    this.#keys = new Map(keys.map(({ keyId, key }) => [keyId, key]));
+    this.#replica = createHash('sha256').update(replica).digest().subarray(0, REPLICA_BYTES);
+  }
+
+  /** A new id, unlike any other: 160 of its bits are random. */
+  mint(route: string, principalId: string): string {
+    const { keyId, key } = this.#sealing;
+    const nonce = randomBytes(NONCE_BYTES);
+    const cipher = createCipheriv(ALGORITHM, key, nonce);
+    cipher.setAAD(Buffer.of(keyId));
+    const plain = Buffer.concat([this.#replica, bindingOf(route, principalId), randomBytes(SERIAL_BYTES)]);
+    const sealed = Buffer.concat([Buffer.of(keyId), nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+    return sealed.toString('base64url');
+  }
+
+  /** @returns what the id says, or undefined when it is none of ours */
+  open(id: string): OpenedSessionId | undefined {
+    const sealed = Buffer.from(id, 'base64url');
+    // Comparing the text too leaves every id one spelling only.
+    if (sealed.length !== SEALED_BYTES || sealed.toString('base64url') !== id) return undefined;
+    const key = this.#keys.get(sealed[0] as number);
+    if (key === undefined) return undefined;
+    const plain = unseal(sealed, key);
+    if (plain === undefined) return undefined;
+    const binding = plain.subarray(REPLICA_BYTES, REPLICA_BYTES + BINDING_BYTES);
+    return {
+      replica: plain.subarray(0, REPLICA_BYTES).toString('hex'),
+      isBoundTo: (route, principalId) => binding.equals(bindingOf(route, principalId)),
+    };
+  }
+}
+
+function unseal(sealed: Buffer, key: Buffer): Buffer | undefined {
+  const decipher = createDecipheriv(ALGORITHM, key, sealed.subarray(1, 1 + NONCE_BYTES));
+  decipher.setAAD(sealed.subarray(0, 1));
+  decipher.setAuthTag(sealed.subarray(SEALED_BYTES - TAG_BYTES));
+  try {
+    return Buffer.concat([decipher.update(sealed.subarray(1 + NONCE_BYTES, SEALED_BYTES - TAG_BYTES)), decipher.final()]);
+  } catch {
+    return undefined;
+  }
+}
+
+/** NUL cannot stand in either part, so no two pairs give one digest. */
+function bindingOf(route: string, principalId: string): Buffer {
+  return createHash('sha256').update(`${route}\0${principalId}`).digest().subarray(0, BINDING_BYTES);
+}

@@ -1,0 +1,115 @@
+/** All sessions of one route: gives out ids, finds sessions by them, and ends those whose time has come. What a session does is not its business. */
+import type { Principal } from '../auth/principal.js';
+import type { Clock } from '../core/clock.js';
+import type { Timer, TimerWheel } from '../core/timer-wheel.js';
+import { SessionUnknownError } from '../protocol/session-errors.js';
+import type { DownstreamKind } from '../protocol/transport.js';
+import type { SessionOptions } from './options.js';
+import { SessionRecord } from './session-record.js';
+import type { SessionIds } from './session-id.js';
+import type { SessionQuota } from './session-quota.js';
+
+/** What the manager tells the one who runs a session. */
+export interface ManagedSession {
+  readonly record: SessionRecord;
+  /** Silent for `idleTimeout`. */
+  idle(): void;
+  /** The manager has forgotten it: close both sides. */
+  ended(reason: string): void;
+}
+
+export interface SessionManagerDependencies {
+  readonly ids: SessionIds;
+  readonly timers: TimerWheel;
+  readonly clock: Clock;
+  readonly quota: SessionQuota;
+}
+
+export class SessionManager<S extends ManagedSession> {
+  readonly #route: string;
+  readonly #options: SessionOptions;
+  readonly #dependencies: SessionManagerDependencies;
+  readonly #sessions = new Map<string, S>();
+
+  constructor(route: string, options: SessionOptions, dependencies: SessionManagerDependencies) {
+    this.#route = route;
+    this.#options = options;
+    this.#dependencies = dependencies;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  get sessions(): Iterable<S> {
+    return this.#sessions.values();
+  }
+
+  /** @throws {OverloadedError | TooManySessionsError} */
+  open(kind: DownstreamKind, principal: Principal, create: (record: SessionRecord) => S): S {
+    const { ids, clock, quota } = this.#dependencies;
+    quota.take(principal);
+    const record = new SessionRecord(ids.mint(this.#route, principal.id), kind, principal, clock.now());
+    const session = create(record);
+    this.#sessions.set(record.id, session);
+    record.expiry = this.#schedule(session, this.#options.ttlMs, 'it reached its greatest age');
+    if (kind === 'streamable-http') this.#watchIdle(session, this.#options.idleTimeoutMs);
+    else this.#watchAbsence(session);
+    return session;
+  }
+
+  /** @throws {SessionUnknownError} the same for all who may not have it */
+  resolve(id: string, kind: DownstreamKind, principal: Principal): S {
+    const session = this.#sessions.get(id);
+    if (session === undefined || session.record.kind !== kind || session.record.principal.id !== principal.id) {
+      throw new SessionUnknownError();
+    }
+    session.record.lastUsedAtMs = this.#dependencies.clock.now();
+    return session;
+  }
+
+  /** The client's connection was cut: it may come back for a while. */
+  detached(session: S): void {
+    if (session.record.isClosed) return;
+    session.record.absence?.cancel();
+    this.#watchAbsence(session);
+  }
+
+  attached(session: S): void {
+    session.record.absence?.cancel();
+    session.record.absence = undefined;
+  }
+
+  close(session: S, reason: string): void {
+    const { record } = session;
+    if (record.isClosed) return;
+    record.isClosed = true;
+    record.cancelTimers();
+    this.#sessions.delete(record.id);
+    this.#dependencies.quota.giveBack(record.principal);
+    session.ended(reason);
+  }
+
+  closeAll(reason: string): void {
+    for (const session of [...this.#sessions.values()]) this.close(session, reason);
+  }
+
+  #watchAbsence(session: S): void {
+    session.record.absence = this.#schedule(session, this.#options.resumeGraceMs, 'the client did not come back');
+  }
+
+  /** Looks again when the session could be idle at the earliest, instead of moving a timer with every message. */
+  #watchIdle(session: S, delayMs: number): void {
+    const { timers, clock } = this.#dependencies;
+    session.record.idleness = timers.schedule(delayMs, () => {
+      const restMs = session.record.lastUsedAtMs + this.#options.idleTimeoutMs - clock.now();
+      if (restMs <= 0) session.idle();
+      this.#watchIdle(session, restMs > 0 ? restMs : this.#options.idleTimeoutMs);
+    });
+  }
+
+  #schedule(session: S, delayMs: number, reason: string): Timer {
+    return this.#dependencies.timers.schedule(delayMs, () => this.close(session, reason));
+  }
+}
+

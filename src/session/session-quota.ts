@@ -1,0 +1,41 @@
+import type { Principal } from '../auth/principal.js';
+import { OverloadedError, TooManySessionsError } from '../protocol/session-errors.js';
+
+export interface SessionQuotaOptions {
+  /** Sessions of the whole gateway. */
+  readonly sessions: number;
+  /** Sessions of one caller; does not bind anonymous ones, who cannot be told apart. */
+  readonly sessionsPerPrincipal: number;
+}
+
+const RETRY_AFTER_MS = 5000;
+
+/** Counts sessions over all routes, so that one caller cannot take every place. */
+export class SessionQuota {
+  readonly #options: SessionQuotaOptions;
+  readonly #byPrincipal = new Map<string, number>();
+  #total = 0;
+
+  constructor(options: SessionQuotaOptions) {
+    this.#options = options;
+  }
+
+  /** @throws {OverloadedError | TooManySessionsError} */
+  take(principal: Principal): void {
+    if (this.#total >= this.#options.sessions) throw new OverloadedError('too many sessions are open', RETRY_AFTER_MS);
+    if (principal.kind !== 'anonymous') {
+      const held = this.#byPrincipal.get(principal.id) ?? 0;
+      if (held >= this.#options.sessionsPerPrincipal) throw new TooManySessionsError(RETRY_AFTER_MS);
+      this.#byPrincipal.set(principal.id, held + 1);
+    }
+    this.#total += 1;
+  }
+
+  giveBack(principal: Principal): void {
+    this.#total -= 1;
+    if (principal.kind === 'anonymous') return;
+    const held = (this.#byPrincipal.get(principal.id) ?? 1) - 1;
+    if (held === 0) this.#byPrincipal.delete(principal.id);
+    else this.#byPrincipal.set(principal.id, held);
+  }
+}

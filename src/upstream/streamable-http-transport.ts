@@ -1,0 +1,159 @@
+/**
+ * Streamable HTTP toward an upstream (revisions 2025-03-26 to 2025-11-25): every message is a POST whose answer is JSON or an event stream,
+ * and one GET stream carries what answers nothing. The stream a message came on says which exchange it belongs to.
+ * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#streamable-http
+ */
+import type { Logger } from '../core/logger.js';
+import type { TimerWheel } from '../core/timer-wheel.js';
+import type { Message } from '../protocol/message.js';
+import { Method } from '../protocol/methods.js';
+import type { Delivery } from '../protocol/transport.js';
+import { UpstreamFailedError, UpstreamSessionGoneError } from './errors.js';
+import type { HttpClient } from './http/client.js';
+import { renderHeaders } from './http/headers.js';
+import type { HttpCall } from './http/types.js';
+import { GeneralStream } from './streamable-http-general.js';
+import { PostCall } from './streamable-http-post.js';
+import type { UpstreamCall, UpstreamListener, UpstreamTransport } from './transport.js';
+
+export interface StreamableHttpOptions {
+  readonly http: HttpClient;
+  readonly timers: TimerWheel;
+  readonly logger: Logger;
+  readonly url: URL;
+  /** Rendered header lines sent with every request. */
+  readonly headers: string;
+  readonly connectTimeoutMs: number;
+  readonly maxMessageBytes: number;
+}
+
+const POST_HEADERS = renderHeaders([
+  ['content-type', 'application/json'],
+  ['accept', 'application/json, text/event-stream'],
+]);
+const STREAM_HEADERS = renderHeaders([['accept', 'text/event-stream']]);
+
+export class StreamableHttpTransport implements UpstreamTransport {
+  readonly kind = 'streamable-http';
+  readonly options: StreamableHttpOptions;
+  readonly #listener: UpstreamListener;
+  readonly path: string;
+  #sessionId: string | undefined;
+  #version: string | undefined;
+  /** Header lines of any request of this session. */
+  requestHeaders: string;
+  #postHeaders: string;
+  #general: GeneralStream | undefined;
+  #isClosed = false;
+
+  constructor(options: StreamableHttpOptions, listener: UpstreamListener) {
+    this.options = options;
+    this.path = options.url.pathname + options.url.search;
+    this.#listener = listener;
+    this.requestHeaders = options.headers;
+    this.#postHeaders = options.headers + POST_HEADERS;
+  }
+
+  /** Nothing to open: the first POST opens the session. */
+  async start(): Promise<void> {}
+
+  send(message: Message, delivery: Delivery, headers: string | undefined): UpstreamCall {
+    const call = new PostCall(this, message, delivery);
+    if (this.#isClosed) delivery.failed(new UpstreamFailedError('the upstream session is closed', 'no'));
+    else call.start(headers === undefined ? this.#postHeaders : this.#postHeaders + headers);
+    return call;
+  }
+
+  setProtocolVersion(version: string): void {
+    this.#version = version;
+    this.#renderHeaders();
+  }
+
+  async openGeneralStream(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#general = new GeneralStream(this);
+    await this.#general.open();
+  }
+
+  pause(): void {
+    this.#general?.pause();
+  }
+
+  resume(): void {
+    this.#general?.resume();
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#general?.close();
+    if (this.#sessionId !== undefined) await this.#deleteSession();
+  }
+
+  // What the calls and the general stream of this transport need of it.
+
+  get hasSession(): boolean {
+    return this.#sessionId !== undefined;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** The answer to `initialize` names the session, or does not when the server is stateless. */
+  adoptSession(id: string | undefined): void {
+    if (this.#sessionId !== undefined || id === undefined || !/^[\x21-\x7e]+$/.test(id)) return;
+    this.#sessionId = id;
+    this.#renderHeaders();
+  }
+
+  /** Header lines of a GET that opens an event stream, or goes on with one behind `lastEventId`. */
+  streamHeaders(lastEventId: string | undefined): string {
+    const resume = lastEventId === undefined ? [] : [['last-event-id', lastEventId] as const];
+    return this.requestHeaders + STREAM_HEADERS + renderHeaders(resume);
+  }
+
+  deliver(message: Message, related: Delivery | undefined): void {
+    if (!this.#isClosed) this.#listener.onMessage(message, related);
+  }
+
+  sessionGone(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#general?.close();
+    this.#listener.onLost(new UpstreamSessionGoneError());
+  }
+
+  #renderHeaders(): void {
+    const own: [string, string][] = [];
+    if (this.#sessionId !== undefined) own.push(['mcp-session-id', this.#sessionId]);
+    if (this.#version !== undefined) own.push(['mcp-protocol-version', this.#version]);
+    this.requestHeaders = this.options.headers + renderHeaders(own);
+    this.#postHeaders = this.requestHeaders + POST_HEADERS;
+  }
+
+  /** Best effort: the server may not allow it (405), and nobody waits for the answer. */
+  #deleteSession(): Promise<void> {
+    const { http, timers, connectTimeoutMs } = this.options;
+    return new Promise((resolve) => {
+      let call: HttpCall | undefined;
+      const timer = timers.schedule(connectTimeoutMs, () => {
+        call?.abort();
+        resolve();
+      });
+      const done = (): void => {
+        timer.cancel();
+        resolve();
+      };
+      call = http.request(
+        { method: 'DELETE', path: this.path, headers: this.requestHeaders, headersTimeoutMs: connectTimeoutMs, retryStale: true },
+        { onHeaders: () => {}, onData: () => {}, onEnd: done, onError: done },
+      );
+    });
+  }
+}
+
+/** A call that may be repeated on a fresh socket when a pooled one turns out to be dead: anything but running a tool. */
+export function maySendTwice(message: Message): boolean {
+  return message.method !== Method.toolsCall;
+}

@@ -1,0 +1,353 @@
+/**
+ * One client session's side toward its upstream, over however many connections that takes: opens the first one with the client's own
+ * `initialize`, and after a loss or a pause opens another and repeats the handshake, so that the client's session lives on.
+ * Which request an answer belongs to is the bridge's business.
+ */
+import type { Timer } from '../core/timer-wheel.js';
+import { ownRequest } from '../protocol/json-rpc.js';
+import type { Message } from '../protocol/message.js';
+import { Method } from '../protocol/methods.js';
+import type { Delivery, UpstreamError, UpstreamKind } from '../protocol/transport.js';
+import { UpstreamFailedError, UpstreamTimeoutError, WrongTransportError } from './errors.js';
+import { Handshake } from './handshake.js';
+import { readInitializeResult } from './initialize-result.js';
+import { QueuedCall } from './queued-call.js';
+import type { UpstreamCall, UpstreamListener, UpstreamTransport } from './transport.js';
+import type { Upstream } from './upstream.js';
+
+export interface UpstreamSessionListener extends UpstreamListener {
+  /** The server accepted `initialize`; says the revision both sides speak from now on. */
+  onInitialized(protocolVersion: string): void;
+  /** A new upstream session took the place of the lost one; state the server kept for the old one is gone. */
+  onReestablished(): void;
+}
+
+/**
+ * `new`: no `initialize` yet. `opening`: the client's `initialize` is under way. `ready`: messages go straight through.
+ * `waiting`: they queue, because the general stream or a new connection is being opened. `away`: lost or parked; the next message reconnects.
+ */
+type State = 'new' | 'opening' | 'ready' | 'waiting' | 'away' | 'closed';
+
+/** How long messages wait for the server to answer the request for a general stream. */
+const GENERAL_STREAM_WAIT_MS = 1000;
+
+export class UpstreamSession implements UpstreamListener {
+  readonly #upstream: Upstream;
+  readonly #listener: UpstreamSessionListener;
+  #handshake = new Handshake();
+  #transport: UpstreamTransport | undefined;
+  #state: State = 'new';
+  #queue: QueuedCall[] = [];
+  #isPaused = false;
+  #ownAnswer: OwnRequest | undefined;
+  #ownIds = 0;
+
+  constructor(upstream: Upstream, listener: UpstreamSessionListener) {
+    this.#upstream = upstream;
+    this.#listener = listener;
+  }
+
+  get isInitialized(): boolean {
+    return this.#state !== 'new' && this.#state !== 'opening' && this.#state !== 'closed';
+  }
+
+  /** Whether a connection stands, or the next message will make one. */
+  get isConnected(): boolean {
+    return this.#transport !== undefined;
+  }
+
+  /** Never throws; what becomes of the message is told to `delivery`. */
+  send(message: Message, delivery: Delivery, headers?: string): UpstreamCall {
+    if (message.method !== undefined) this.#handshake.observe(message);
+    if (this.#state === 'ready' && this.#transport !== undefined && message.method !== Method.initialized) {
+      return this.#transport.send(message, delivery, headers);
+    }
+    const call = new QueuedCall(message, delivery, headers);
+    this.#sendLater(call);
+    return call;
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+    this.#transport?.pause();
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#transport?.resume();
+  }
+
+  /** Ends the upstream session but not the client's: the next message opens a new one. */
+  async park(): Promise<void> {
+    if (this.#state !== 'ready') return;
+    this.#state = 'away';
+    await this.#dropTransport();
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#failQueue(new UpstreamFailedError('the session was closed', 'no'));
+    await this.#dropTransport();
+  }
+
+  onMessage(message: Message, related: Delivery | undefined): void {
+    const delivery = related instanceof QueuedCall ? related.delivery : related;
+    if (message.kind === 'response') {
+      if (this.#ownAnswer !== undefined && message.id === this.#ownAnswer.id) {
+        this.#ownAnswer.answered(message);
+        return;
+      }
+      if (this.#state === 'opening' && message.id === this.#handshake.initializeId) this.#onInitializeAnswer(message);
+    }
+    this.#listener.onMessage(message, delivery);
+  }
+
+  onLost(error: UpstreamError): void {
+    if (this.#state === 'closed') return;
+    this.#releaseTransport();
+    this.#ownAnswer?.failed(error);
+    this.#state = this.#state === 'opening' ? 'new' : 'away';
+    this.#listener.onLost(error);
+  }
+
+  #sendLater(call: QueuedCall): void {
+    switch (this.#state) {
+      case 'new':
+        if (call.message.method === Method.initialize) void this.#open(call);
+        else call.failed(new UpstreamFailedError('the session is not initialized', 'no'));
+        return;
+      case 'opening':
+        call.dispatch(this.#transport);
+        return;
+      case 'ready':
+        this.#sendInitialized(call);
+        return;
+      case 'waiting':
+        this.#queue.push(call);
+        return;
+      case 'away':
+        this.#queue.push(call);
+        void this.#reestablish();
+        return;
+      case 'closed':
+        call.failed(new UpstreamFailedError('the session was closed', 'no'));
+    }
+  }
+
+  /** Tries the transports the upstream may speak, one after the other, with the client's own `initialize`. */
+  async #open(initialize: QueuedCall): Promise<void> {
+    this.#state = 'opening';
+    let failure: UpstreamError | undefined;
+    for (const kind of this.#upstream.candidates) {
+      failure = await this.#tryOpen(kind, initialize);
+      if (failure === undefined || !(failure instanceof WrongTransportError) || this.#isClosed) break;
+    }
+    if (failure === undefined) return;
+    if (!this.#isClosed) this.#state = 'new';
+    initialize.failed(asFinalFailure(failure));
+  }
+
+  /** @returns why not; undefined when the server took the `initialize` */
+  async #tryOpen(kind: UpstreamKind, initialize: QueuedCall): Promise<UpstreamError | undefined> {
+    const transport = this.#adopt(kind);
+    try {
+      await transport.start();
+      if (this.#isClosed) return new UpstreamFailedError('the session was closed', 'no');
+      await initialize.sendOver(transport);
+      if (initialize.isAborted) throw new UpstreamFailedError('nobody waits for the session any more', 'unknown');
+      this.#upstream.learnKind(kind);
+      return undefined;
+    } catch (error) {
+      if (this.#transport === transport) await this.#dropTransport();
+      return error as UpstreamError;
+    }
+  }
+
+  #onInitializeAnswer(message: Message): void {
+    const version = message.isError ? undefined : readInitializeResult(message);
+    if (version === undefined) {
+      this.#state = 'new';
+      // The server refused, so the client may try again on a fresh connection.
+      void this.#dropTransport();
+      return;
+    }
+    this.#transport?.setProtocolVersion(version);
+    this.#state = 'ready';
+    this.#listener.onInitialized(version);
+  }
+
+  /** Nothing may overtake the general stream: what the server says at once after `initialized` would be lost. */
+  #sendInitialized(call: QueuedCall): void {
+    const transport = this.#transport;
+    if (transport === undefined) {
+      call.failed(new UpstreamFailedError('the upstream session is gone', 'no'));
+      return;
+    }
+    if (transport.kind === 'sse') {
+      call.dispatch(transport);
+      return;
+    }
+    this.#state = 'waiting';
+    call
+      .sendOver(transport)
+      .then(() => this.#openGeneralStream(transport))
+      .catch((error: unknown) => call.failed(error as UpstreamError))
+      .finally(() => {
+        if (this.#state === 'waiting' && this.#transport === transport) this.#becomeReady(transport);
+      });
+  }
+
+  #openGeneralStream(transport: UpstreamTransport): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#upstream.dependencies.timers.schedule(GENERAL_STREAM_WAIT_MS, resolve);
+      const settle = (): void => {
+        timer.cancel();
+        resolve();
+      };
+      transport.openGeneralStream().then(settle, settle);
+    });
+  }
+
+  /** A fresh upstream session under the same client session. One at a time; everything that comes meanwhile waits for it. */
+  async #reestablish(): Promise<void> {
+    this.#state = 'waiting';
+    let timer: Timer | undefined;
+    try {
+      const { timers } = this.#upstream.dependencies;
+      const { connectMs } = this.#upstream.options.timeouts;
+      const deadline = new Promise<never>((_, reject) => {
+        timer = timers.schedule(connectMs, () => {
+          reject(new UpstreamTimeoutError('the upstream session could not be opened again in time', 'no'));
+        });
+      });
+      const transport = await Promise.race([this.#connectAgain(), deadline]);
+      if (this.#isClosed) return;
+      this.#listener.onReestablished();
+      this.#becomeReady(transport);
+    } catch (error) {
+      if (this.#isClosed) return;
+      this.#state = 'away';
+      const failure = asFinalFailure(error as UpstreamError);
+      const queued = this.#takeQueue();
+      await this.#dropTransport();
+      this.#upstream.failed();
+      for (const call of queued) call.failed(failure);
+    } finally {
+      timer?.cancel();
+    }
+  }
+
+  async #connectAgain(): Promise<UpstreamTransport> {
+    const kind = this.#upstream.candidates[0] as UpstreamKind;
+    const transport = this.#adopt(kind);
+    await transport.start();
+    await this.#repeatInitialize(transport);
+    const { initialized } = this.#handshake;
+    if (initialized !== undefined) {
+      await new QueuedCall(initialized, NOBODY, undefined).sendOver(transport);
+      await this.#openGeneralStream(transport);
+    }
+    for (const message of this.#handshake.state) await this.#repeatRequest(transport, message);
+    return transport;
+  }
+
+  async #repeatInitialize(transport: UpstreamTransport): Promise<void> {
+    const { initialize } = this.#handshake;
+    if (initialize === undefined) throw new UpstreamFailedError('the session is not initialized', 'no');
+    const answer = await this.#request(transport, initialize);
+    const version = answer.isError ? undefined : readInitializeResult(answer);
+    if (version === undefined) throw new UpstreamFailedError('the upstream refused to initialize again', 'no');
+    transport.setProtocolVersion(version);
+  }
+
+  /** Log level and subscriptions: an error answer is the server's right, and no reason to give the session up. */
+  async #repeatRequest(transport: UpstreamTransport, message: Message): Promise<void> {
+    await this.#request(transport, message);
+  }
+
+  /** Sends the client's own request once more, under an id of ours. */
+  #request(transport: UpstreamTransport, message: Message): Promise<Message> {
+    this.#ownIds += 1;
+    const request = new OwnRequest(`gw:${this.#ownIds}`);
+    this.#ownAnswer = request;
+    const params = JSON.parse(message.raw.toString()) as { params?: object };
+    transport.send(ownRequest(request.id, message.method ?? '', params.params ?? {}), request, undefined);
+    return request.answer;
+  }
+
+  #adopt(kind: UpstreamKind): UpstreamTransport {
+    const transport = this.#upstream.connect(kind, this);
+    this.#transport = transport;
+    this.#upstream.openSessions += 1;
+    if (this.#isPaused) transport.pause();
+    return transport;
+  }
+
+  #becomeReady(transport: UpstreamTransport): void {
+    this.#state = 'ready';
+    for (const call of this.#takeQueue()) call.dispatch(transport);
+  }
+
+  get #isClosed(): boolean {
+    return this.#state === 'closed';
+  }
+
+  #takeQueue(): QueuedCall[] {
+    const queue = this.#queue;
+    this.#queue = [];
+    return queue;
+  }
+
+  #failQueue(error: UpstreamError): void {
+    for (const call of this.#takeQueue()) call.failed(error);
+  }
+
+  #releaseTransport(): UpstreamTransport | undefined {
+    const transport = this.#transport;
+    if (transport !== undefined) this.#upstream.openSessions -= 1;
+    this.#transport = undefined;
+    return transport;
+  }
+
+  async #dropTransport(): Promise<void> {
+    await this.#releaseTransport()?.close();
+  }
+}
+
+/** A request the gateway itself makes of the upstream. */
+class OwnRequest implements Delivery {
+  readonly id: string;
+  readonly answer: Promise<Message>;
+  #resolve!: (message: Message) => void;
+  #reject!: (error: UpstreamError) => void;
+
+  constructor(id: string) {
+    this.id = id;
+    this.answer = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    // Whoever awaits it hears of a failure; a timed-out re-connection no longer does.
+    this.answer.catch(() => {});
+  }
+
+  answered(message: Message): void {
+    this.#resolve(message);
+  }
+
+  accepted(): void {}
+
+  primed(): void {}
+
+  failed(error: UpstreamError): void {
+    this.#reject(error);
+  }
+}
+
+const NOBODY: Delivery = { accepted: () => {}, primed: () => {}, failed: () => {} };
+
+/** To the one who waits, no transport that fits is simply an upstream that cannot be used. */
+function asFinalFailure(error: UpstreamError): UpstreamError {
+  return error instanceof WrongTransportError ? new UpstreamFailedError(error.message, 'no', { cause: error }) : error;
+}

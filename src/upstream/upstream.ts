@@ -1,0 +1,97 @@
+/** One configured server: its connection pool, how it is spoken to, how it fares. Shared by all sessions of its route. */
+import { readFileSync } from 'node:fs';
+import type { Clock } from '../core/clock.js';
+import type { Logger } from '../core/logger.js';
+import type { TimerWheel } from '../core/timer-wheel.js';
+import type { UpstreamKind } from '../protocol/transport.js';
+import { CircuitBreaker } from './circuit-breaker.js';
+import { connectTransport } from './connect.js';
+import { HttpClient } from './http/client.js';
+import { renderHeaders } from './http/headers.js';
+import type { UpstreamOptions, UpstreamTlsOptions } from './options.js';
+import type { UpstreamListener, UpstreamTransport } from './transport.js';
+
+export interface UpstreamDependencies {
+  readonly timers: TimerWheel;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Largest message taken from an upstream, in bytes. */
+  readonly maxMessageBytes: number;
+}
+
+export class Upstream {
+  readonly options: UpstreamOptions;
+  readonly url: URL;
+  readonly breaker: CircuitBreaker;
+  readonly http: HttpClient;
+  readonly dependencies: UpstreamDependencies;
+  /** Rendered header lines that every request carries. */
+  readonly headers: string;
+  /** Requests that wait for this upstream right now. */
+  inFlight = 0;
+  /** Upstream sessions that are open right now. */
+  openSessions = 0;
+  /** Whether the last attempt to reach it worked; undefined before the first. */
+  isReachable: boolean | undefined;
+  #spokenKind: UpstreamKind | undefined;
+
+  constructor(options: UpstreamOptions, dependencies: UpstreamDependencies) {
+    this.options = options;
+    this.dependencies = dependencies;
+    this.url = new URL(options.url);
+    this.breaker = new CircuitBreaker(options.circuitBreaker, dependencies.clock);
+    this.headers = renderHeaders([['user-agent', 'mcp-gateway'], ...Object.entries(options.headers)]);
+    this.http = new HttpClient({
+      origin: this.url,
+      connectTimeoutMs: options.timeouts.connectMs,
+      headersTimeoutMs: options.timeouts.idleMs,
+      timers: dependencies.timers,
+      ...(options.tls === undefined ? {} : { tls: readTls(options.tls) }),
+    });
+    if (options.transport !== 'auto') this.#spokenKind = options.transport;
+  }
+
+  /** How it is spoken to: configured or found out; undefined before the first session. */
+  get kind(): UpstreamKind | undefined {
+    return this.#spokenKind;
+  }
+
+  /** The transports to try, likeliest first. The specification's order is POST first; a path that says `/sse` is believed. */
+  get candidates(): readonly UpstreamKind[] {
+    if (this.#spokenKind !== undefined) return [this.#spokenKind];
+    return /\/sse\/?$/.test(this.url.pathname) ? ['sse', 'streamable-http'] : ['streamable-http', 'sse'];
+  }
+
+  learnKind(kind: UpstreamKind): void {
+    this.isReachable = true;
+    this.#spokenKind = kind;
+  }
+
+  connect(kind: UpstreamKind, listener: UpstreamListener): UpstreamTransport {
+    return connectTransport(this, kind, listener);
+  }
+
+  /** The exchange with the upstream went well. */
+  succeeded(): void {
+    this.isReachable = true;
+    this.breaker.succeeded();
+  }
+
+  /** It could not be reached, broke off, or kept silent. */
+  failed(): void {
+    this.isReachable = false;
+    this.breaker.failed();
+  }
+
+  close(): Promise<void> {
+    return this.http.close();
+  }
+}
+
+function readTls(files: UpstreamTlsOptions): { ca?: Buffer; cert?: Buffer; key?: Buffer } {
+  return {
+    ...(files.caFile === undefined ? {} : { ca: readFileSync(files.caFile) }),
+    ...(files.certFile === undefined ? {} : { cert: readFileSync(files.certFile) }),
+    ...(files.keyFile === undefined ? {} : { key: readFileSync(files.keyFile) }),
+  };
+}
