@@ -32,6 +32,27 @@ afterEach(async () => {
   for (const each of open.splice(0)) await within('the end', each.close());
 });
 
+/** A server that answers the first bytes of a request and reads no more of it. */
+async function serveUnreading(answer: string): Promise<{ client: HttpClient; reset: () => void }> {
+  const server = await listenOnLoopback(
+    createServer((socket) => {
+      socket.on('error', () => {});
+      socket.once('data', () => {
+        socket.pause();
+        socket.write(answer);
+      });
+    }),
+  );
+  const client = newClient(server.port);
+  open.push(client, server);
+  return {
+    client,
+    reset: () => {
+      for (const socket of server.sockets) socket.resetAndDestroy();
+    },
+  };
+}
+
 describe('answers cut in pieces', () => {
   const answers: readonly [string, string, string][] = [
     ['length', ok('hello'), 'hello'],
@@ -126,18 +147,7 @@ describe('connections that end', () => {
   });
 
   test('after a whole answer, while the request is still being written', async () => {
-    // Answers the head alone and reads no byte of the body.
-    const server = await listenOnLoopback(
-      createServer((socket) => {
-        socket.on('error', () => {});
-        socket.once('data', () => {
-          socket.pause();
-          socket.write(ok('too large'));
-        });
-      }),
-    );
-    const client = newClient(server.port);
-    open.push(client, server);
+    const { client } = await serveUnreading(ok('too large'));
     const answer = await send(client, post(Buffer.alloc(16 * 1024 * 1024)));
     expect(answer.events).toEqual(['headers', 'data', 'end']);
     expect(answer.body).toBe('too large');
@@ -199,38 +209,42 @@ describe('a connection that turns out stale', () => {
 });
 
 describe('pausing', () => {
-  test('pushes back on the server through TCP, and loses nothing', async () => {
-    const total = 64 * 1024 * 1024;
-    const block = Buffer.alloc(64 * 1024, 'x');
-    let written = 0;
-    const { client } = await serve((socket) => {
-      socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${total}\r\n\r\n`);
-      const more = (): void => {
-        while (written < total) {
-          written += block.length;
-          if (!socket.write(block)) return;
-        }
+  test.each(['at once', 'after the head'])(
+    '%s pushes back on the server through TCP, and loses nothing',
+    async (when) => {
+      const total = 64 * 1024 * 1024;
+      const block = Buffer.alloc(64 * 1024, 'x');
+      let written = 0;
+      const { client } = await serve((socket) => {
+        socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${total}\r\n\r\n`);
+        const more = (): void => {
+          while (written < total) {
+            written += block.length;
+            if (!socket.write(block)) return;
+          }
+        };
+        socket.on('drain', more);
+        more();
+      });
+      const answer = new Recorder();
+      let bytes = 0;
+      answer.onData = (chunk) => {
+        bytes += chunk.length;
       };
-      socket.on('drain', more);
-      more();
-    });
-    const answer = new Recorder();
-    let bytes = 0;
-    answer.onData = (chunk) => {
-      bytes += chunk.length;
-    };
-    const call = client.request(GET, answer);
-    await waitFor('the head', () => answer.status === 200);
-    call.pause();
-    await settled(() => written);
-    const stuckAt = { written, bytes };
-    await delay(50);
-    expect({ written, bytes }).toEqual(stuckAt);
-    expect(written).toBeLessThan(total / 2);
-    call.resume();
-    await answer.over(20_000);
-    expect(bytes).toBe(total);
-  });
+      const call = client.request(GET, answer);
+      if (when === 'after the head') await waitFor('the head', () => answer.status === 200);
+      call.pause();
+      await waitFor('the server to write', () => written > 0);
+      await settled(() => written);
+      const stuckAt = { written, bytes };
+      await delay(50);
+      expect({ written, bytes }).toEqual(stuckAt);
+      expect(written).toBeLessThan(total / 4);
+      call.resume();
+      await answer.over(20_000);
+      expect(bytes).toBe(total);
+    },
+  );
 
   test('holds back what was read in the same piece, the end included', async () => {
     const chunks = ['a', 'b', 'c'].map((letter) => `1\r\n${letter}\r\n`).join('');
@@ -292,38 +306,70 @@ describe('pausing', () => {
     expect(answer.body).toBe('hello');
   });
 
-  test('a connection that ends meanwhile is told of after its bytes', async () => {
-    const { server, client } = await serve((socket) => {
-      socket.write('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n');
-    });
+  test('a connection that breaks meanwhile is told of after its bytes', async () => {
+    const { client, reset } = await serveUnreading(
+      'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n',
+    );
     const answer = new Recorder();
     const onData = answer.onData.bind(answer);
     answer.onData = (chunk) => {
       onData(chunk);
       if (answer.body === 'a') call.pause();
     };
-    const call = client.request(GET, answer);
+    const call = client.request(post(Buffer.alloc(16 * 1024 * 1024)), answer);
     await waitFor('the first byte', () => answer.body === 'a');
-    server.accepted[0]?.resetAndDestroy();
+    reset();
     await delay(30);
     expect(answer.events).toEqual(['headers', 'data']);
     call.resume();
     await answer.over();
     expect(answer.body).toBe('ab');
     expect(answer.error?.reason).toBe('reset');
+    expect(client.openSockets).toBe(0);
+  });
+
+  test('nothing is told of a connection that breaks between two pieces until the call resumes', async () => {
+    const { client, reset } = await serveUnreading('HTTP/1.1 200 OK\r\n\r\nsome');
+    const { call, answer } = start(client, post(Buffer.alloc(16 * 1024 * 1024)));
+    await waitFor('the data', () => answer.body === 'some');
+    call.pause();
+    reset();
+    await delay(30);
+    expect(answer.events).toEqual(['headers', 'data']);
+    call.resume();
+    await answer.over();
+    expect(answer.error?.reason).toBe('reset');
+  });
+
+  test('what is held back survives what other connections read meanwhile', async () => {
+    const { client } = await serve((socket, socketNumber) => socket.write(ok(String(socketNumber).repeat(1000))));
+    const answer = new Recorder();
+    const onHeaders = answer.onHeaders.bind(answer);
+    answer.onHeaders = (status, headers) => {
+      onHeaders(status, headers);
+      call.pause();
+    };
+    const call = client.request(GET, answer);
+    await waitFor('the head', () => answer.status === 200);
+    for (let round = 0; round < 3; round += 1) expect((await send(client)).body).toBe('1'.repeat(1000));
+    call.resume();
+    await answer.over();
+    expect(answer.body).toBe('0'.repeat(1000));
   });
 });
 
 test('close reaches a call that is paused on a connection already lost', async () => {
-  const { server, client } = await serve((socket) => socket.write('HTTP/1.1 200 OK\r\n\r\nsome'));
+  const { client, reset } = await serveUnreading('HTTP/1.1 200 OK\r\n\r\nsome');
   const answer = new Recorder();
-  answer.onHeaders = () => call.pause();
-  const call = client.request(GET, answer);
-  await waitFor('the request', () => server.accepted.length === 1 && server.received(0) !== '');
-  await delay(20);
-  server.accepted[0]?.resetAndDestroy();
-  await delay(20);
-  expect(answer.events).toEqual([]);
+  answer.onHeaders = () => {
+    answer.events.push('headers');
+    call.pause();
+  };
+  const call = client.request(post(Buffer.alloc(16 * 1024 * 1024)), answer);
+  await waitFor('the head', () => answer.events.length > 0);
+  reset();
+  await delay(30);
+  expect(answer.events).toEqual(['headers']);
   await within('the client to close', client.close());
   expect(answer.error?.reason).toBe('closed');
   expect(client.openSockets).toBe(0);
@@ -347,20 +393,21 @@ test('a body stuck in a full socket is not timed until its last byte is out', as
   expect(answer.error).toMatchObject({ reason: 'headers_timeout', timeoutMs: 40 });
 });
 
-test('an idle connection does not keep the process alive', async () => {
-  const { server } = await serve((socket) => socket.write(ok('hello')));
+test('a call keeps the process alive, an idle connection does not', async () => {
+  const { server } = await serve((socket) => void delay(100).then(() => socket.write(ok('hello'))));
   const script = `
     import { TimerWheel } from './src/core/timer-wheel.js';
     import { HttpClient } from './src/upstream/http/client.js';
     const client = new HttpClient({ origin: new URL('http://127.0.0.1:${server.port}'), connectTimeoutMs: 5000,
       headersTimeoutMs: 5000, idleSocketTimeoutMs: 600000, timers: new TimerWheel() });
     const quiet = () => {};
-    client.request({ method: 'GET', path: '/', headers: '' },
-      { onHeaders: quiet, onData: quiet, onEnd: () => console.log('ended'), onError: console.error });`;
+    const get = (onEnd) => client.request({ method: 'GET', path: '/', headers: '' },
+      { onHeaders: quiet, onData: quiet, onEnd, onError: console.error });
+    get(() => get(() => console.log('ended twice')));`;
   const child = startNode(['--import', 'tsx', '--input-type=module', '-e', script]);
   try {
     await waitFor('the process to exit', () => child.process.exitCode !== null, 15_000);
-    expect(child.output.trim()).toBe('ended');
+    expect(child.output.trim()).toBe('ended twice');
     expect(child.process.exitCode).toBe(0);
   } finally {
     await child.stop();

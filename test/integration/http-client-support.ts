@@ -77,6 +77,8 @@ export function newClient(port: number, options: Partial<HttpClientOptions> = {}
     origin: new URL(`http://127.0.0.1:${port}`),
     connectTimeoutMs: 2000,
     headersTimeoutMs: 2000,
+    // Longer than any wait, so that no socket closes for want of use in a test about something else.
+    idleSocketTimeoutMs: 60_000,
     timers: new TimerWheel(5),
     ...options,
   });

@@ -150,6 +150,38 @@ test('drops an idle connection after its time', async () => {
   });
 });
 
+test('does not count the time of a call as idle', async () => {
+  await withClient(server.port, { idleSocketTimeoutMs: 40 }, async (hasty) => {
+    respond = (request, response) => void delay(request.method === 'POST' ? 150 : 0).then(() => response.end('x'));
+    await send(hasty);
+    const answer = await send(hasty, post('slow'));
+    expect(answer.error).toBeUndefined();
+    expect(answer.body).toBe('x');
+  });
+});
+
+test('leaves no timer behind', async () => {
+  const timers = new TimerWheel(5);
+  await withClient(server.port, { timers, connectTimeoutMs: 60_000, headersTimeoutMs: 60_000 }, async (timed) => {
+    respond = (request, response) => {
+      if (request.method === 'GET') response.end('x');
+    };
+    await send(timed);
+    expect(timers.size).toBe(1);
+    const { call } = start(timed, post('x'));
+    expect(timers.size).toBe(1);
+    call.abort();
+    expect(timers.size).toBe(0);
+    start(timed, GET).call.abort();
+    expect(timers.size).toBe(0);
+    const { answer } = start(timed, post('x'));
+    await waitFor('the request to arrive', () => server.sockets.size > 0);
+    await timed.close();
+    expect(answer.error?.reason).toBe('closed');
+    expect(timers.size).toBe(0);
+  });
+});
+
 test('believes the server when it keeps idle connections for a shorter time', async () => {
   respond = (_request, response) => {
     response.setHeader('keep-alive', 'timeout=1');
