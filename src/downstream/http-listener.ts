@@ -34,6 +34,7 @@ const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
 /** Longer than the idle time of common load balancers, so that it is they who close an idle connection and no request is lost to the race. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+const SMALL_BODY_BYTES = 64 * 1024;
 const CLOSE_CONNECTION: HeaderList = ['connection', 'close'];
 
 export class HttpListener {
@@ -194,8 +195,9 @@ export class HttpListener {
   }
 
   #refuse(request: IncomingMessage, response: ServerResponse, error: unknown, headers: HeaderList): void {
-    // A body nobody will read must not be read as the next request, nor keep the client sending.
-    const mustClose = !request.complete && Number(request.headers['content-length'] ?? 1) > 0;
+    // Node reads a small body to its end and goes on; a large one nobody wants is not worth the time.
+    const announced = request.headers['content-length'];
+    const mustClose = !request.complete && (announced === undefined ? request.method === 'POST' : Number(announced) > SMALL_BODY_BYTES);
     sendError(response, error, mustClose && !headers.includes('connection') ? [...headers, ...CLOSE_CONNECTION] : headers);
     if (error instanceof HttpRefusalError) return;
     this.#dependencies.logger.debug('request_refused', 'a request was refused', { reason: String(error) });

@@ -202,7 +202,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
 
   onLost(error: UpstreamError): void {
     this.#logger.info('upstream_session_lost', 'an upstream session ended', { ...this.#fields(), reason: error.message });
-    this.#noteFailure(error);
+    // A stream that ends is no failed call: whether the upstream is well shows when it is asked again.
     this.#isLosing = true;
     for (const exchange of [...this.#exchanges.values()]) exchange.failed(error);
     this.#isLosing = false;

@@ -1,6 +1,7 @@
 /** What a client told its server once and a fresh upstream session has to hear again. */
 import { type Message, type RequestId } from '../protocol/message.js';
 import { Method } from '../protocol/methods.js';
+import { scanUpstream } from '../protocol/scan.js';
 
 /** A subscription list longer than this is a client gone wrong; the rest is not replayed. */
 const MAX_SUBSCRIPTIONS = 1000;
@@ -58,8 +59,7 @@ export class Handshake {
   }
 }
 
+/** The same message on bytes of its own. */
 function keep(message: Message): Message {
-  return Object.assign(Object.create(Object.getPrototypeOf(message) as object) as Message, message, {
-    raw: Buffer.from(message.raw),
-  });
+  return scanUpstream(Buffer.from(message.raw)) as Message;
 }

@@ -231,7 +231,6 @@ export class UpstreamSession implements UpstreamListener {
       const failure = asFinalFailure(error as UpstreamError);
       const queued = this.#takeQueue();
       await this.#dropTransport();
-      this.#upstream.failed();
       for (const call of queued) call.failed(failure);
     } finally {
       timer?.cancel();
