@@ -22,6 +22,8 @@ class OwnMessage implements Message {
   readonly name: string | undefined = undefined;
   readonly uri: string | undefined = undefined;
   readonly progressToken: ProgressToken | undefined = undefined;
+  readonly claimedVersion: string | undefined = undefined;
+  readonly hasClientCapabilities: boolean = false;
   readonly requestId: RequestId | undefined = undefined;
   readonly requestIdSpan: Span | undefined = undefined;
 

@@ -33,6 +33,10 @@ export interface Message {
   readonly uri: string | undefined;
   /** Requests: `params._meta.progressToken`; `notifications/progress`: `params.progressToken`. */
   readonly progressToken: ProgressToken | undefined;
+  /** `params._meta["io.modelcontextprotocol/protocolVersion"]`, when it is a string: the revision this one message speaks. */
+  readonly claimedVersion: string | undefined;
+  /** `params._meta["io.modelcontextprotocol/clientCapabilities"]` is an object. */
+  readonly hasClientCapabilities: boolean;
   /** `notifications/cancelled`: `params.requestId`. */
   readonly requestId: RequestId | undefined;
   /** Where the value of `params.requestId` stands. */

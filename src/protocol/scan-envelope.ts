@@ -131,8 +131,20 @@ export class EnvelopeReader {
     if (json.peek() !== Byte.openObject) return json.skipValue();
     json.openObject();
     for (let isFirst = true; json.nextKey(isFirst); isFirst = false) {
-      if (this.#key(META_KEYS) === 'progressToken') facts.metaToken = readId(json);
-      else json.skipValue();
+      switch (this.#key(META_KEYS)) {
+        case 'progressToken':
+          facts.metaToken = readId(json);
+          break;
+        case 'io.modelcontextprotocol/protocolVersion':
+          facts.claimedVersion = readText(json);
+          break;
+        case 'io.modelcontextprotocol/clientCapabilities':
+          facts.hasClientCapabilities = json.peek() === Byte.openObject;
+          json.skipValue();
+          break;
+        default:
+          json.skipValue();
+      }
     }
   }
 
@@ -199,6 +211,8 @@ function toMessage(facts: Facts, raw: Buffer): Message {
     name: isResponse ? undefined : facts.name,
     uri: isResponse ? undefined : facts.uri,
     progressToken: isRequest ? facts.metaToken : isResponse ? undefined : paramsToken,
+    claimedVersion: isResponse ? undefined : facts.claimedVersion,
+    hasClientCapabilities: !isResponse && facts.hasClientCapabilities,
     requestId: isCancel && !isResponse ? facts.requestId : undefined,
     requestIdSpan: isCancel && !isResponse ? facts.requestIdSpan : undefined,
   };

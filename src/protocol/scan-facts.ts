@@ -25,6 +25,8 @@ export class Facts {
   uri: string | undefined = undefined;
   metaToken: RequestId | undefined = undefined;
   paramsToken: RequestId | undefined = undefined;
+  claimedVersion: string | undefined = undefined;
+  hasClientCapabilities = false;
   requestId: RequestId | undefined = undefined;
   requestIdSpan: Span | undefined = undefined;
   /** No other key of the envelope could be taken for the id. */
