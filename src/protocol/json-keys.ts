@@ -2,37 +2,38 @@
  * Finds keys that come twice in one object, escapes decoded.
  * A small object compares its keys pairwise, by signature first; a large one goes to a Set, so the work stays linear.
  */
-const PAIRWISE_KEYS = 16;
+/** Sixteen keys of three numbers. */
+const PAIRWISE_NUMBERS = 48;
 const ESCAPED = -1;
 
 /** One scope per open object, innermost last. Lives as long as its scanner; `reset` before each text. */
 export class KeyScopes {
-  #starts = new Int32Array(256);
-  #ends = new Int32Array(256);
-  #signatures = new Int32Array(256);
-  #texts: (string | undefined)[] = [];
-  #count = 0;
+  /** Three numbers per key: start, end, signature. */
+  #keys = new Int32Array(3 * 256);
+  #used = 0;
+  /** The decoded text of keys with escapes, by where they stand in `#keys`. */
+  #texts = new Map<number, string>();
   #bases = new Int32Array(64);
-  #sets: (Set<string> | undefined)[] = [];
   #depth = 0;
+  /** The large objects among the open ones, by depth. */
+  #sets = new Map<number, Set<string>>();
 
   reset(): void {
-    this.#count = 0;
+    this.#used = 0;
     this.#depth = 0;
-    if (this.#texts.length > 0) this.#texts = [];
-    if (this.#sets.length > 64) this.#sets = [];
+    if (this.#texts.size > 0) this.#texts.clear();
+    if (this.#sets.size > 0) this.#sets.clear();
   }
 
   open(): void {
     this.#depth += 1;
     if (this.#depth === this.#bases.length) this.#bases = doubled(this.#bases);
-    this.#bases[this.#depth] = this.#count;
-    this.#sets[this.#depth] = undefined;
+    this.#bases[this.#depth] = this.#used;
   }
 
   close(): void {
-    this.#sets[this.#depth] = undefined;
-    this.#count = this.#bases[this.#depth] as number;
+    if (this.#sets.size > 0) this.#sets.delete(this.#depth);
+    this.#used = this.#bases[this.#depth] as number;
     this.#depth -= 1;
   }
 
@@ -41,62 +42,52 @@ export class KeyScopes {
    * @returns false if the innermost object has this key already
    */
   add(bytes: Buffer, start: number, end: number, text: string | undefined): boolean {
-    const set = this.#sets[this.#depth];
-    if (set !== undefined) return addTo(set, text ?? keyText(bytes, start, end));
     const base = this.#bases[this.#depth] as number;
-    if (this.#count - base === PAIRWISE_KEYS) return addTo(this.#moveToSet(bytes), text ?? keyText(bytes, start, end));
-    const isNew = text === undefined ? this.#isNewPlain(bytes, start, end, base) : this.#isNewText(bytes, text, base);
-    this.#push(start, end, text === undefined ? signatureOf(bytes, start, end) : ESCAPED, text);
+    if (this.#used - base === PAIRWISE_NUMBERS) return addTo(this.#setOf(bytes), text ?? keyText(bytes, start, end));
+    const signature = text === undefined ? signatureOf(bytes, start, end) : ESCAPED;
+    const isNew = text === undefined ? this.#isNewPlain(bytes, start, end, signature) : this.#isNewText(bytes, text);
+    if (text !== undefined) this.#texts.set(this.#used, text);
+    if (this.#used === this.#keys.length) this.#keys = doubled(this.#keys);
+    const keys = this.#keys;
+    const at = this.#used;
+    keys[at] = start;
+    keys[at + 1] = end;
+    keys[at + 2] = signature;
+    this.#used = at + 3;
     return isNew;
   }
 
-  #isNewPlain(bytes: Buffer, start: number, end: number, base: number): boolean {
-    const signature = signatureOf(bytes, start, end);
-    let text: string | undefined;
-    for (let i = base; i < this.#count; i += 1) {
-      const other = this.#signatures[i] as number;
-      if (other === signature && sameBytes(bytes, start, end, this.#starts[i] as number)) return false;
-      if (other === ESCAPED) {
-        text ??= keyText(bytes, start, end);
-        if (this.#texts[i] === text) return false;
-      }
+  #isNewPlain(bytes: Buffer, start: number, end: number, signature: number): boolean {
+    const keys = this.#keys;
+    const used = this.#used;
+    for (let at = this.#bases[this.#depth] as number; at < used; at += 3) {
+      const other = keys[at + 2] as number;
+      if (other === signature && sameBytes(bytes, start, end, keys[at] as number)) return false;
+      if (other === ESCAPED) return this.#isNewText(bytes, keyText(bytes, start, end));
     }
     return true;
   }
 
-  #isNewText(bytes: Buffer, text: string, base: number): boolean {
-    for (let i = base; i < this.#count; i += 1) {
-      if (this.#textAt(bytes, i) === text) return false;
+  #isNewText(bytes: Buffer, text: string): boolean {
+    for (let at = this.#bases[this.#depth] as number; at < this.#used; at += 3) {
+      if (this.#textAt(bytes, at) === text) return false;
     }
     return true;
   }
 
-  #textAt(bytes: Buffer, index: number): string | undefined {
-    if (this.#signatures[index] === ESCAPED) return this.#texts[index];
-    return keyText(bytes, this.#starts[index] as number, this.#ends[index] as number);
+  #textAt(bytes: Buffer, at: number): string {
+    const keys = this.#keys;
+    if (keys[at + 2] === ESCAPED) return this.#texts.get(at) as string;
+    return keyText(bytes, keys[at] as number, keys[at + 1] as number);
   }
 
-  #moveToSet(bytes: Buffer): Set<string> {
+  #setOf(bytes: Buffer): Set<string> {
+    const known = this.#sets.get(this.#depth);
+    if (known !== undefined) return known;
     const set = new Set<string>();
-    for (let i = this.#bases[this.#depth] as number; i < this.#count; i += 1) {
-      set.add(this.#textAt(bytes, i) as string);
-    }
-    this.#sets[this.#depth] = set;
+    for (let at = this.#bases[this.#depth] as number; at < this.#used; at += 3) set.add(this.#textAt(bytes, at));
+    this.#sets.set(this.#depth, set);
     return set;
-  }
-
-  #push(start: number, end: number, signature: number, text: string | undefined): void {
-    const index = this.#count;
-    if (index === this.#starts.length) {
-      this.#starts = doubled(this.#starts);
-      this.#ends = doubled(this.#ends);
-      this.#signatures = doubled(this.#signatures);
-    }
-    this.#starts[index] = start;
-    this.#ends[index] = end;
-    this.#signatures[index] = signature;
-    if (text !== undefined) this.#texts[index] = text;
-    this.#count = index + 1;
   }
 }
 

@@ -53,6 +53,12 @@ export class JsonWalker extends JsonCursor {
     return this.#rules.strict;
   }
 
+  override release(): void {
+    super.release();
+    this.#scopes.reset();
+    this.keyText = undefined;
+  }
+
   /** Notes a broken rule; the first one counts. */
   note(problem: string): void {
     this.problem ??= problem;
@@ -95,7 +101,13 @@ export class JsonWalker extends JsonCursor {
   /** Consumes the value at `pos`, whatever it is. */
   skipValue(): void {
     const floor = this.#depth;
-    while (this.#descend() || this.#advance(floor));
+    for (;;) {
+      const byte = this.peek();
+      if (byte === Byte.quote) this.takeString();
+      else if (byte !== Byte.openObject && byte !== Byte.openArray) this.#takeScalar(byte);
+      else if (this.#descend(byte)) continue;
+      if (this.#depth === floor || !this.#advance(floor)) return;
+    }
   }
 
   /**
@@ -112,32 +124,17 @@ export class JsonWalker extends JsonCursor {
     this.pos = end;
   }
 
-  /** Consumes a scalar or an opening bracket. @returns true when `pos` is on a value again: the first of a container */
-  #descend(): boolean {
-    const byte = this.peek();
-    if (byte === Byte.openObject) return this.#descendObject();
-    if (byte === Byte.openArray) return this.#descendArray();
-    this.#takeScalar(byte);
-    return false;
-  }
-
-  #descendObject(): boolean {
-    this.#enter(OBJECT);
-    if (this.#rules.strict) this.#scopes.open();
-    if (this.peekToken() === Byte.closeObject) {
+  /** Consumes an opening bracket, and the closing one if it follows. @returns true when `pos` is on the first value inside */
+  #descend(byte: number): boolean {
+    const isObject = byte === Byte.openObject;
+    const { strict } = this.#rules;
+    this.#enter(isObject ? OBJECT : ARRAY);
+    if (isObject && strict) this.#scopes.open();
+    if (this.peekToken() === (isObject ? Byte.closeObject : Byte.closeArray)) {
       this.#leave();
       return false;
     }
-    this.#readKey(this.#rules.strict);
-    return true;
-  }
-
-  #descendArray(): boolean {
-    this.#enter(ARRAY);
-    if (this.peekToken() === Byte.closeArray) {
-      this.#leave();
-      return false;
-    }
+    if (isObject) this.#readKey(strict);
     return true;
   }
 
@@ -190,10 +187,8 @@ export class JsonWalker extends JsonCursor {
 
   #readKey(checked: boolean): void {
     if (this.peek() !== Byte.quote) this.#failHere();
-    this.#countToken();
-    const start = this.pos + 1;
-    this.readString();
-    this.keyStart = start;
+    this.keyStart = this.pos + 1;
+    this.takeString();
     this.keyEnd = this.pos - 1;
     if (checked) this.#checkKey();
     if (this.peekToken() !== Byte.colon) this.#failHere();

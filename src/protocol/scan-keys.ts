@@ -2,9 +2,14 @@
  * The keys the protocol gives a meaning to, and those that only look like them.
  * Some parsers fold case or ignore invisible characters: `Method` or `paramſ` would be one thing to us and another to the upstream.
  */
-import { isText } from './json-text.js';
+import { isSame } from './json-text.js';
 
-const NONE: readonly string[] = [];
+interface Candidate {
+  readonly key: string;
+  readonly bytes: Buffer;
+}
+
+const NONE: readonly Candidate[] = [];
 const IGNORABLE = /\p{Default_Ignorable_Code_Point}/gu;
 const OUTER_SPACE = /^[\p{White_Space}\p{Cc}]+|[\p{White_Space}\p{Cc}]+$/gu;
 
@@ -15,14 +20,15 @@ function fold(key: string): string {
 }
 
 export class ProtocolKeys {
-  readonly #byLength: string[][] = [];
+  readonly #byLength: Candidate[][] = [];
   readonly #byFold = new Map<string, string>();
 
   constructor(keys: readonly string[]) {
     for (const key of keys) this.#byFold.set(fold(key), key);
     const longest = Math.max(...keys.map((key) => key.length));
     for (let length = 0; length <= longest; length += 1) {
-      this.#byLength.push(keys.filter((key) => key.length === length));
+      const candidates = keys.filter((key) => key.length === length);
+      this.#byLength.push(candidates.map((key) => ({ key, bytes: Buffer.from(key) })));
     }
   }
 
@@ -32,8 +38,10 @@ export class ProtocolKeys {
    */
   find(bytes: Buffer, start: number, end: number, text: string | undefined): string | undefined {
     if (text !== undefined) return this.#byFold.get(fold(text)) === text ? text : undefined;
-    for (const key of this.#ofLength(end - start)) {
-      if (bytes[start] === key.charCodeAt(0) && isText(bytes, start, end, key)) return key;
+    const candidates = this.#ofLength(end - start);
+    for (let i = 0; i < candidates.length; i += 1) {
+      const candidate = candidates[i] as Candidate;
+      if (isSame(bytes, start, end, candidate.bytes)) return candidate.key;
     }
     return undefined;
   }
@@ -46,8 +54,8 @@ export class ProtocolKeys {
     return this.#byFold.has(bytes.toString('latin1', start, end).toLowerCase());
   }
 
-  #ofLength(length: number): readonly string[] {
-    return length < this.#byLength.length ? (this.#byLength[length] as string[]) : NONE;
+  #ofLength(length: number): readonly Candidate[] {
+    return length < this.#byLength.length ? (this.#byLength[length] as Candidate[]) : NONE;
   }
 }
 

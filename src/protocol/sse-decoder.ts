@@ -4,7 +4,7 @@
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
  */
 import { GatewayError } from '../core/errors.js';
-import { isText } from './json-text.js';
+import { isSame } from './json-text.js';
 
 export interface SseEvent {
   /** `message` when the stream names none. */
@@ -41,7 +41,13 @@ const SPACE = 0x20;
 const COLON = 0x3a;
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 const NO_DATA: Buffer = Buffer.alloc(0);
-const KNOWN_EVENTS: readonly string[] = ['message', 'endpoint'];
+const FIELD = {
+  data: Buffer.from('data'),
+  event: Buffer.from('event'),
+  id: Buffer.from('id'),
+  retry: Buffer.from('retry'),
+};
+const KNOWN_EVENTS = ['message', 'endpoint'].map((name) => ({ name, bytes: Buffer.from(name) }));
 
 export class SseDecoder {
   readonly #handlers: SseHandlers;
@@ -111,16 +117,17 @@ export class SseDecoder {
         this.#handlers.onComment?.();
         break;
       case 0x64:
-        if (isField(bytes, start, end, 'data')) this.#addData(bytes, valueStart(bytes, start + 4, end), end);
+        if (isField(bytes, start, end, FIELD.data)) this.#addData(bytes, valueStart(bytes, start + 4, end), end);
         break;
       case 0x65:
-        if (isField(bytes, start, end, 'event')) this.#event = eventName(bytes, valueStart(bytes, start + 5, end), end);
+        if (isField(bytes, start, end, FIELD.event))
+          this.#event = eventName(bytes, valueStart(bytes, start + 5, end), end);
         break;
       case 0x69:
-        if (isField(bytes, start, end, 'id')) this.#setId(bytes, valueStart(bytes, start + 2, end), end);
+        if (isField(bytes, start, end, FIELD.id)) this.#setId(bytes, valueStart(bytes, start + 2, end), end);
         break;
       case 0x72:
-        if (isField(bytes, start, end, 'retry')) this.#retry(bytes, valueStart(bytes, start + 5, end), end);
+        if (isField(bytes, start, end, FIELD.retry)) this.#retry(bytes, valueStart(bytes, start + 5, end), end);
         break;
       default:
     }
@@ -219,10 +226,10 @@ function indexOrEnd(bytes: Buffer, byte: number, from: number): number {
 }
 
 /** Whether the line is this field, with or without a value. */
-function isField(bytes: Buffer, start: number, end: number, name: string): boolean {
+function isField(bytes: Buffer, start: number, end: number, name: Buffer): boolean {
   const nameEnd = start + name.length;
   if (nameEnd > end || (nameEnd < end && bytes[nameEnd] !== COLON)) return false;
-  return isText(bytes, start, nameEnd, name);
+  return isSame(bytes, start, nameEnd, name);
 }
 
 /** @param nameEnd where the colon stands, or the line ends */
@@ -233,6 +240,6 @@ function valueStart(bytes: Buffer, nameEnd: number, end: number): number {
 
 function eventName(bytes: Buffer, start: number, end: number): string {
   if (start === end) return 'message';
-  const known = KNOWN_EVENTS.find((name) => isText(bytes, start, end, name));
-  return known ?? bytes.toString('utf8', start, end);
+  const known = KNOWN_EVENTS.find((entry) => isSame(bytes, start, end, entry.bytes));
+  return known?.name ?? bytes.toString('utf8', start, end);
 }
