@@ -1,5 +1,5 @@
 /** Runs a schema over a part of a source and turns what it finds into problems with positions and advice. */
-import { z } from 'zod';
+import type { z } from 'zod';
 import { knownKeys } from './known-keys.js';
 import type { Path, Problem, Report } from './problem.js';
 import type { ConfigSource } from './source.js';

@@ -1,0 +1,103 @@
+/** `completion`: scripts for bash, zsh and fish, made from the commands themselves so that they cannot lag behind. */
+import type { Command, Option } from 'commander';
+import { EXIT, UsageError } from '../exit-codes.js';
+import type { Io } from '../io.js';
+
+const NAME = 'mcp-gateway';
+const RENDERERS: ReadonlyMap<string, (root: Command) => string> = new Map([
+  ['bash', bash],
+  ['zsh', zsh],
+  ['fish', fish],
+]);
+
+export function completion(shell: string, root: Command, io: Io): number {
+  const render = RENDERERS.get(shell);
+  if (render === undefined) throw new UsageError(`no completion for ${shell}; there is bash, zsh and fish`);
+  io.out(render(root));
+  return EXIT.ok;
+}
+
+function commandsOf(root: Command): readonly Command[] {
+  return root.commands;
+}
+
+function flagsOf(command: Command): string[] {
+  return ['--help', ...visibleOptions(command).flatMap((option) => (option.long ? [option.long] : []))];
+}
+
+function visibleOptions(command: Command): Option[] {
+  return command.options.filter((option) => !option.hidden);
+}
+
+function bash(root: Command): string {
+  const cases = commandsOf(root).map((command) => `    ${command.name()}) words="${flagsOf(command).join(' ')}" ;;`);
+  const serve = commandsOf(root).find((command) => command.name() === 'serve') ?? root;
+  const names = commandsOf(root).map((command) => command.name());
+  return `# ${NAME} completion for bash: source <(${NAME} completion bash)
+_mcp_gateway() {
+  local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" words
+  case "$previous" in
+    --config) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --format) COMPREPLY=($(compgen -W "text json" -- "$current")); return ;;
+    completion) COMPREPLY=($(compgen -W "bash zsh fish" -- "$current")); return ;;
+    init) COMPREPLY=($(compgen -d -- "$current")); return ;;
+  esac
+  case "\${COMP_WORDS[1]}" in
+${cases.join('\n')}
+    *) words="${[...names, '--version', ...flagsOf(serve)].join(' ')}" ;;
+  esac
+  COMPREPLY=($(compgen -W "$words" -- "$current"))
+}
+complete -o filenames -o bashdefault -F _mcp_gateway ${NAME}
+`;
+}
+
+function zsh(root: Command): string {
+  const names = commandsOf(root).map((command) => `    '${command.name()}:${quoted(command.summary())}'`);
+  const cases = commandsOf(root).map(
+    (command) =>
+      `    ${command.name()}) _arguments ${visibleOptions(command).map(zshOption).join(' ')} '*:file:_files' ;;`,
+  );
+  return `#compdef ${NAME}
+# ${NAME} completion for zsh: put it into a file named _${NAME} in a directory of $fpath
+_mcp_gateway() {
+  local -a commands=(
+${names.join('\n')}
+  )
+  if (( CURRENT == 2 )) && [[ "$words[2]" != -* ]]; then
+    _describe command commands
+    return
+  fi
+  case "$words[2]" in
+${cases.join('\n')}
+    *) _arguments ${visibleOptions(commandsOf(root)[0] ?? root)
+      .map(zshOption)
+      .join(' ')} ;;
+  esac
+}
+compdef _mcp_gateway ${NAME}
+`;
+}
+
+function zshOption(option: Option): string {
+  const value = option.required || option.optional ? ':value:_files' : '';
+  return `'${option.long}[${quoted(option.description).replace(/[[\]:]/g, ' ')}]${value}'`;
+}
+
+function fish(root: Command): string {
+  const lines = [`# ${NAME} completion for fish: ${NAME} completion fish | source`, `complete -c ${NAME} -f`];
+  for (const command of commandsOf(root)) {
+    const name = command.name();
+    lines.push(`complete -c ${NAME} -n __fish_use_subcommand -a ${name} -d '${quoted(command.summary())}'`);
+    const seen = name === 'serve' ? '' : ` -n '__fish_seen_subcommand_from ${name}'`;
+    for (const option of visibleOptions(command)) {
+      const value = option.required || option.optional ? ' -r -F' : '';
+      lines.push(`complete -c ${NAME}${seen} -l ${option.long?.slice(2)}${value} -d '${quoted(option.description)}'`);
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function quoted(text: string): string {
+  return text.replace(/['\\]/g, '');
+}

@@ -1,0 +1,54 @@
+/** `routes`: what the configuration serves where, as a table or JSON. */
+import type { GatewayConfig } from '../../config/config.js';
+import { loadConfig } from '../../config/load.js';
+import { redactUrl } from '../../core/redact-url.js';
+import { endpointPaths } from '../endpoints.js';
+import { EXIT } from '../exit-codes.js';
+import type { Io } from '../io.js';
+
+export interface RoutesOptions {
+  config?: string;
+  json?: boolean;
+}
+
+interface RouteRow {
+  prefix: string;
+  upstream: string;
+  transport: string;
+  protocol: 'auto';
+  endpoints: string[];
+  policy: string | null;
+}
+
+export async function routes(options: RoutesOptions, io: Io): Promise<number> {
+  const config = await loadConfig({ file: options.config, env: io.env, cwd: io.cwd, stdin: io.stdin });
+  const rows = rowsOf(config);
+  io.out(options.json === true ? `${JSON.stringify(rows, undefined, 2)}\n` : table(rows));
+  return EXIT.ok;
+}
+
+function rowsOf(config: GatewayConfig): RouteRow[] {
+  return config.upstreams.map(({ prefix, url, transport }) => ({
+    prefix,
+    upstream: redactUrl(url),
+    transport,
+    protocol: 'auto',
+    endpoints: endpointPaths(config, prefix),
+    policy: null,
+  }));
+}
+
+function table(rows: readonly RouteRow[]): string {
+  const cells = [
+    ['PREFIX', 'UPSTREAM', 'TRANSPORT', 'POLICY', 'ENDPOINTS'],
+    ...rows.map((row) => [row.prefix, row.upstream, row.transport, row.policy ?? '-', row.endpoints.join(' ')]),
+  ];
+  const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
+  const lines = cells.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,44 @@
+/** Exit codes, as `sysexits.h` numbers them, and which error ends with which. */
+import { ConfigError, ConfigNotFoundError } from '../config/problem.js';
+
+export const EXIT = {
+  ok: 0,
+  /** An answer of "no": not ready. */
+  no: 1,
+  usage: 64,
+  noInput: 66,
+  unavailable: 69,
+  internal: 70,
+  addressInUse: 71,
+  notPermitted: 77,
+  config: 78,
+} as const;
+
+const BY_CODE: ReadonlyMap<unknown, number> = new Map([
+  ['EADDRINUSE', EXIT.addressInUse],
+  ['ADDRESS_IN_USE', EXIT.addressInUse],
+  ['EACCES', EXIT.notPermitted],
+  ['EPERM', EXIT.notPermitted],
+  ['EEXIST', EXIT.notPermitted],
+  ['EROFS', EXIT.notPermitted],
+  ['NOT_PERMITTED', EXIT.notPermitted],
+  ['REQUIRED_UPSTREAM', EXIT.unavailable],
+  // `server.host` is no address of this machine, or no name.
+  ['EADDRNOTAVAIL', EXIT.config],
+  ['ENOTFOUND', EXIT.config],
+]);
+
+/** A command line that makes no sense. */
+export class UsageError extends Error {}
+
+/** The code of the error itself, else of what caused it. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof UsageError) return EXIT.usage;
+  if (error instanceof ConfigError) return EXIT.config;
+  if (error instanceof ConfigNotFoundError) return EXIT.noInput;
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const code = 'code' in cause ? BY_CODE.get(cause.code) : undefined;
+    if (code !== undefined) return code;
+  }
+  return EXIT.internal;
+}

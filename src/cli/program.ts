@@ -1,0 +1,120 @@
+/** The command line: which commands and options there are. What a command does is in its own file. */
+import { Argument, Command, Option } from 'commander';
+import { didYouMean } from '../config/suggest.js';
+import { completion } from './commands/completion.js';
+import { healthcheck } from './commands/healthcheck.js';
+import { init } from './commands/init.js';
+import { routes, type RoutesOptions } from './commands/routes.js';
+import { schema } from './commands/schema.js';
+import { validate, type ValidateOptions } from './commands/validate.js';
+import { UsageError } from './exit-codes.js';
+import type { Io } from './io.js';
+import type { ServeOptions } from './serve-options.js';
+
+export interface Program {
+  command: Command;
+  /** Of the command that ran. */
+  exitCode(): number;
+}
+
+const CONFIG_HELP = 'configuration file; - is standard input (default: the usual places)';
+
+export function createProgram(io: Io, version: string): Program {
+  let exitCode = 0;
+  const end = (code: number): void => {
+    exitCode = code;
+  };
+  const root = new Command('mcp-gateway')
+    .description('Many MCP servers behind one address, as one file says')
+    .version(version, '--version', 'print the version')
+    .helpCommand(false)
+    .addHelpText('after', '\nWithout a command, `serve` runs: mcp-gateway --config gateway.yaml\n')
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.err(text) });
+
+  addServe(root, io, end);
+  addFileCommands(root, io, end);
+  addHelpers(root, io, end);
+  return { command: root, exitCode: () => exitCode };
+}
+
+type End = (code: number) => void;
+
+function addServe(root: Command, io: Io, end: End): void {
+  root
+    .command('serve', { isDefault: true })
+    .summary('run the gateway')
+    .description('Run the gateway, from a file or for one upstream. This is what happens when no command is named.')
+    .option('--config <file>', CONFIG_HELP)
+    .option('--upstream <url>', 'serve this one upstream, without a file')
+    .addOption(new Option('--sse-proxy <url>', 'the same as --upstream'))
+    .option('--port <number>', 'port to listen on; 0 is any free one')
+    .option('--host <host>', 'address to listen on')
+    .option('--headers <name-value...>', 'header sent upstream: a name and a value; may be repeated')
+    .option('--allow-origin <origin>', 'browser origin that may call; may be repeated', collect)
+    .option('--api-key-env <name>', 'variable with the bearer token sent upstream (default: API_ACCESS_TOKEN)')
+    .option('--insecure', 'listen beyond loopback without authentication')
+    .allowExcessArguments(true)
+    .action(async (options: ServeOptions, command: Command) => {
+      refuseWords(command, root);
+      // Loaded here, so that the small commands start without the gateway.
+      const { serve } = await import('./commands/serve.js');
+      end(await serve(options, io));
+    });
+}
+
+function addFileCommands(root: Command, io: Io, end: End): void {
+  root
+    .command('validate')
+    .summary('say what is wrong with a configuration')
+    .description('Print every problem as FILE:LINE:COLUMN: message. Exit code 78 when there is one.')
+    .option('--config <file>', CONFIG_HELP)
+    .addOption(new Option('--format <format>', 'how to print').choices(['text', 'json']).default('text'))
+    .action(async (options: ValidateOptions) => end(await validate(options, io)));
+  root
+    .command('routes')
+    .summary('list what is served where')
+    .description('List prefix, upstream, transport, policy and endpoints of every route.')
+    .option('--config <file>', CONFIG_HELP)
+    .option('--json', 'print JSON')
+    .action(async (options: RoutesOptions) => end(await routes(options, io)));
+  root
+    .command('schema')
+    .summary('print the JSON Schema of gateway.yaml')
+    .description('Print the JSON Schema (2020-12) of gateway.yaml.')
+    .action(() => end(schema(io)));
+  root
+    .command('init')
+    .summary('write a gateway.yaml to start from')
+    .description('Write a commented gateway.yaml and its schema. Nothing is overwritten.')
+    .argument('[directory]', 'where to write', '.')
+    .action((directory: string) => end(init(directory, io)));
+}
+
+function addHelpers(root: Command, io: Io, end: End): void {
+  root
+    .command('healthcheck')
+    .summary('exit 0 if a gateway is ready')
+    .description('Exit 0 if the gateway is ready, else 1.')
+    .option('--url <url>', 'what to ask (default: http://127.0.0.1:8080/readyz, or as MCP_GATEWAY_SERVER_* say)')
+    .action(async (options: { url?: string }) => end(await healthcheck(options, io)));
+  root
+    .command('completion')
+    .summary('print a completion script')
+    .description('Print a completion script for your shell.')
+    .addArgument(new Argument('<shell>').choices(['bash', 'zsh', 'fish']))
+    .action((shell: string) => end(completion(shell, root, io)));
+}
+
+function collect(value: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), value];
+}
+
+/** Every unknown first word lands in the default command, so a mistyped command is noticed here. */
+function refuseWords(command: Command, root: Command): void {
+  const [word] = command.args;
+  if (word === undefined) return;
+  const names = root.commands.map((each) => each.name());
+  if (names.includes(word)) throw new UsageError(`the command comes first: mcp-gateway ${word} ...`);
+  throw new UsageError(`unknown command "${word}" (${didYouMean(word, names) ?? `there are: ${names.join(', ')}`})`);
+}
