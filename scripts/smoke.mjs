@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -13,7 +14,7 @@ const EXPECTED = new Map([
   ['sumit', 'post_sms_3_messages'],
   ['company', 'find_employee'],
 ]);
-const watchdog = setTimeout(() => fail('not done within 120 s'), 120_000);
+const watchdog = setTimeout(() => void fail('not done within 60 s'), 60_000);
 const npm = spawn('npm', ['start'], { stdio: ['ignore', 'pipe', 'inherit'] });
 const exited = once(npm, 'exit');
 
@@ -29,7 +30,7 @@ try {
   clearTimeout(watchdog);
   console.log('Smoke test passed.');
 } catch (error) {
-  fail(error.message);
+  await fail(error.message);
 }
 
 async function requireTool(route, tool, transport) {
@@ -54,8 +55,9 @@ async function untilPrinted(stream, text) {
   throw new Error('npm start ended before it was ready');
 }
 
-function fail(message) {
+async function fail(message) {
   console.error(`Smoke test failed: ${message}`);
   npm.kill('SIGTERM');
+  await Promise.race([exited, delay(10_000)]);
   process.exit(1);
 }

@@ -12,6 +12,7 @@ import type { Fault } from '../helpers/faults.js';
 import { jsonPost, RawConnection, rawRequest } from '../helpers/raw-http.js';
 import { type SdkUpstream, startSdkUpstream } from '../helpers/sdk-upstream.js';
 import { SseStream } from '../helpers/sse-client.js';
+import { startTestGateway } from '../helpers/start-gateway.js';
 import { startUnacceptingListener } from '../helpers/unaccepting-listener.js';
 import { delay, waitFor } from '../helpers/wait.js';
 
@@ -249,4 +250,17 @@ test('a handshake with the unaccepting listener never completes', async () => {
   await delay(200);
   expect(connected).toBe(false);
   socket.destroy();
+});
+
+test('a test gateway serves its configuration, keeps its log, and is gone after stop', async () => {
+  const evil = closing(await EvilUpstream.start());
+  const gateway = await startTestGateway(
+    { upstreams: [{ url: '${URL}', prefix: 'evil' }] },
+    { env: { URL: evil.mcpUrl } },
+  );
+  cleanups.push(() => gateway.stop());
+  expect((await fetch(`${gateway.url}/readyz`)).status).toBe(200);
+  expect(gateway.log.lines.map(({ event }) => event)).toContain('listening');
+  await gateway.stop();
+  await expect(RawConnection.open(gateway.port)).rejects.toThrow('ECONNREFUSED');
 });
