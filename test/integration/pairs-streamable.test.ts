@@ -1,0 +1,3 @@
+import { describePairs } from './pairs-contract.js';
+
+describePairs('streamable-http');
