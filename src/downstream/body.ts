@@ -53,6 +53,5 @@ export function readBody(request: IncomingMessage, maxBytes: number, receiver: B
 }
 
 function tooLarge(maxBytes: number): HttpRefusalError {
-  // The rest of the body is not read, so the connection cannot be used again.
-  return new HttpRefusalError(413, `the body is larger than ${maxBytes} bytes`, [['connection', 'close']]);
+  return new HttpRefusalError(413, `the body is larger than ${maxBytes} bytes`);
 }

@@ -34,7 +34,6 @@ const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
 /** Longer than the idle time of common load balancers, so that it is they who close an idle connection and no request is lost to the race. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
-const SMALL_BODY_BYTES = 64 * 1024;
 const CLOSE_CONNECTION: HeaderList = ['connection', 'close'];
 
 export class HttpListener {
@@ -102,7 +101,8 @@ export class HttpListener {
       requestTimeout: REQUEST_TIMEOUT_MS,
       connectionsCheckingInterval: 2000,
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-      requireHostHeader: true,
+      // Missing ones are refused with the others, in a form that clients can read.
+      requireHostHeader: false,
       insecureHTTPParser: false,
       noDelay: true,
     };
@@ -124,6 +124,9 @@ export class HttpListener {
           );
     server.maxHeadersCount = 0;
     server.on('clientError', answerBadRequest);
+    server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
+      this.#refuse(response, new HttpRefusalError(417, 'no such expectation is met here'), CLOSE_CONNECTION);
+    });
     server.on('connect', (_request: IncomingMessage, socket: Socket) => answerBadRequest({ code: 'METHOD' }, socket));
     return server;
   }
@@ -165,7 +168,7 @@ export class HttpListener {
         publicPrefix: this.#publicPrefix(endpoint, hostPrefix),
       });
     } catch (error) {
-      this.#refuse(request, response, error, headers);
+      this.#refuse(response, error, headers);
     }
   }
 
@@ -194,11 +197,8 @@ export class HttpListener {
     return `${this.#options.publicUrl?.path ?? ''}/${endpoint.door.prefix}`;
   }
 
-  #refuse(request: IncomingMessage, response: ServerResponse, error: unknown, headers: HeaderList): void {
-    // Node reads a small body to its end and goes on; a large one nobody wants is not worth the time.
-    const announced = request.headers['content-length'];
-    const mustClose = !request.complete && (announced === undefined ? request.method === 'POST' : Number(announced) > SMALL_BODY_BYTES);
-    sendError(response, error, mustClose && !headers.includes('connection') ? [...headers, ...CLOSE_CONNECTION] : headers);
+  #refuse(response: ServerResponse, error: unknown, headers: HeaderList): void {
+    sendError(response, error, headers);
     if (error instanceof HttpRefusalError) return;
     this.#dependencies.logger.debug('request_refused', 'a request was refused', { reason: String(error) });
   }

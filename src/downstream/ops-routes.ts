@@ -1,6 +1,9 @@
 /** What operators and probes ask: Koa's part of the listener, since none of it is hot. */
+import { STATUS_CODES } from 'node:http';
 import Router from '@koa/router';
 import Koa from 'koa';
+import { ErrorCode } from '../protocol/error-codes.js';
+import { errorBody } from '../protocol/json-rpc.js';
 
 /** The gateway as operators see it. */
 export interface OpsView {
@@ -23,7 +26,8 @@ const SECURITY_HEADERS: readonly (readonly [string, string])[] = [
 export const PROBE_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz', '/healthz']);
 
 export function createOpsApp(view: OpsView): Koa {
-  const router = new Router();
+  // Exactly the paths that are written here, like everywhere else.
+  const router = new Router({ sensitive: true, strict: true });
   router.get('/livez', (context) => probe(context, view.isLive()));
   router.get('/readyz', (context) => probe(context, view.isReady()));
   router.get('/healthz', (context) => probe(context, view.isLive()));
@@ -41,9 +45,11 @@ export function createOpsApp(view: OpsView): Koa {
   app.use(async (context, next) => {
     for (const [name, value] of SECURITY_HEADERS) context.set(name, value);
     await next();
-    if (context.status === 404 && context.body == null) {
-      context.status = 404;
-      context.body = { error: 'not found' };
+    if (context.status >= 400 && context.body == null) {
+      const { status } = context;
+      const message = (STATUS_CODES[status] ?? 'refused').toLowerCase();
+      context.body = errorBody(undefined, { code: ErrorCode.invalidRequest, message });
+      context.status = status;
     }
   });
   app.use(router.routes());

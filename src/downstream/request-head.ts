@@ -11,6 +11,7 @@ const SINGLE_HEADERS: ReadonlyMap<string, number> = new Map(
     'content-type',
     'content-length',
     'content-encoding',
+    'transfer-encoding',
     'mcp-session-id',
     'mcp-protocol-version',
     'last-event-id',
@@ -22,7 +23,9 @@ const SINGLE_HEADERS: ReadonlyMap<string, number> = new Map(
 
 export const MAX_HEADERS = 100;
 
-/** @throws {HttpRefusalError} 400: a header that may come once came twice; 431: too many headers */
+const HOST_BIT = SINGLE_HEADERS.get('host') as number;
+
+/** @throws {HttpRefusalError} 400: a header that may come once came twice, no host, an odd coding; 431: too many headers */
 export function refuseAmbiguousHeaders(request: IncomingMessage): void {
   const { rawHeaders } = request;
   if (rawHeaders.length > MAX_HEADERS * 2) throw new HttpRefusalError(431, 'too many headers');
@@ -34,6 +37,17 @@ export function refuseAmbiguousHeaders(request: IncomingMessage): void {
     if ((seen & bit) !== 0) throw new HttpRefusalError(400, `header ${name.toLowerCase()} was sent twice`);
     seen |= bit;
   }
+  // A probe that speaks HTTP/1.0 need not send one.
+  if ((seen & HOST_BIT) === 0 && request.httpVersion !== '1.0') throw new HttpRefusalError(400, 'header host is missing');
+  refuseOddCoding(request);
+}
+
+/** Node takes any list that ends in `chunked`, and leaves the other codings in the body. */
+function refuseOddCoding(request: IncomingMessage): void {
+  const coding = request.headers['transfer-encoding'];
+  if (coding === undefined) return;
+  if (coding.toLowerCase() === 'chunked' && request.httpVersion === '1.1') return;
+  throw new HttpRefusalError(400, 'this transfer coding is not understood here', [['connection', 'close']]);
 }
 
 export interface RequestTarget {

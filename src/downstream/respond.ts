@@ -1,12 +1,16 @@
 /** Writing answers: the headers every one of them carries, and the few forms they come in. */
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errorBody } from '../protocol/json-rpc.js';
 import { toWireError } from './error-response.js';
+
+const SMALL_BODY_BYTES = 64 * 1024;
+/** How long the rest of an unwanted body is taken and thrown away. */
+const LINGER_MS = 5000;
 
 /** Flat name, value, name, value ... as `writeHead` takes it without looking at each. */
 export type HeaderList = readonly string[];
 
-const COMMON: HeaderList = [
+export const COMMON_HEADERS: HeaderList = [
   'cache-control',
   'no-store',
   'x-content-type-options',
@@ -14,8 +18,8 @@ const COMMON: HeaderList = [
   'referrer-policy',
   'no-referrer',
 ];
-const EMPTY: HeaderList = [...COMMON, 'content-length', '0'];
-const JSON_TYPE: HeaderList = [...COMMON, 'content-type', 'application/json'];
+const EMPTY: HeaderList = [...COMMON_HEADERS, 'content-length', '0'];
+const JSON_TYPE: HeaderList = [...COMMON_HEADERS, 'content-type', 'application/json'];
 /** No transformation and no buffering by whatever stands between: an event is worth nothing late. */
 const EVENT_STREAM: HeaderList = [
   'content-type',
@@ -60,5 +64,27 @@ export function sendError(response: ServerResponse, error: unknown, extra: Heade
   }
   const wire = toWireError(error);
   const body = JSON.stringify(errorBody(wire.id, wire.rpc));
-  sendJson(response, wire.status, body, [...wire.headers, ...extra]);
+  const headers = [...wire.headers, ...extra];
+  if (isWorthReading(response.req, wire.status)) sendJson(response, wire.status, body, headers);
+  else sendAndLinger(response, wire.status, body, headers);
+}
+
+/** Node reads what is left of a small body and goes on; a large one nobody wants is not worth the time. */
+function isWorthReading(request: IncomingMessage, status: number): boolean {
+  if (request.complete) return true;
+  if (status === 413 || request.headers['transfer-encoding'] !== undefined) return false;
+  return Number(request.headers['content-length'] ?? 0) <= SMALL_BODY_BYTES;
+}
+
+/** Closing while the client still sends would reset the connection, and the answer might be lost with it. */
+function sendAndLinger(response: ServerResponse, status: number, body: string, headers: HeaderList): void {
+  const { req: request } = response;
+  const close = headers.includes('connection') ? [] : ['connection', 'close'];
+  response.writeHead(status, [...JSON_TYPE, 'content-length', String(Buffer.byteLength(body)), ...headers, ...close]);
+  response.write(body);
+  const timer = setTimeout(() => response.end(), LINGER_MS);
+  timer.unref();
+  request.once('end', () => response.end());
+  response.once('close', () => clearTimeout(timer));
+  request.resume();
 }
