@@ -124,6 +124,21 @@ test('sends the next request from inside onEnd on the same connection', async ()
   expect(client.openSockets).toBe(1);
 });
 
+test('never writes into bytes it has handed out', async () => {
+  respond = (_request, response, body) => response.end(body);
+  const kept: Buffer[] = [];
+  const answers = Array.from({ length: 20 }, async (_, index) => {
+    const answer = new Recorder();
+    answer.onData = (chunk) => void kept.push(chunk);
+    client.request(post(String.fromCharCode(65 + index).repeat(5000)), answer);
+    await answer.over();
+  });
+  await Promise.all(answers);
+  for (let round = 0; round < 20; round += 1) await send(client, post('!'.repeat(5000)));
+  const letters = new Set(Buffer.concat(kept).toString());
+  expect([...letters].toSorted().join('')).toBe('ABCDEFGHIJKLMNOPQRST');
+});
+
 test('drops a connection the server wants closed', async () => {
   respond = (_request, response) => {
     response.setHeader('connection', 'close');

@@ -162,23 +162,23 @@ export class Connection implements Carrier {
     if (timeoutMs > 0) this.#headersTimer = this.#settings.timers.schedule(timeoutMs, this.#onHeadersTimeout);
   }
 
-  readonly #onBytes = (bytes: Buffer, byteCount: number): void => {
+  readonly #onBytes = (bytes: Buffer): void => {
     const call = this.#call;
     // Nobody asked: a server that speaks on an idle connection has lost count, or wants us to.
     if (call === undefined) this.destroy();
-    else if (this.#held === undefined) this.#pump(call, bytes, byteCount);
-    else this.#held = Buffer.concat([this.#held, bytes.subarray(0, byteCount)]);
+    else if (this.#held === undefined) this.#pump(call, bytes);
+    else this.#held = Buffer.concat([this.#held, bytes]);
   };
 
-  /** Delivers what is in the first `byteCount` bytes, until they are used up, the call pauses, or it is over. */
-  #pump(call: Call, bytes: Buffer, byteCount: number): void {
+  /** Delivers what is in `bytes`, until they are used up, the call pauses, or it is over. */
+  #pump(call: Call, bytes: Buffer): void {
     let offset = 0;
     while (this.#call === call) {
       if (call.isPaused) {
-        this.#hold(bytes, offset, byteCount);
+        this.#hold(bytes.subarray(offset));
         return;
       }
-      const event = this.#read(bytes, offset, byteCount);
+      const event = this.#read(bytes, offset);
       offset = this.#parser.offset;
       switch (event) {
         case 'head': {
@@ -191,7 +191,7 @@ export class Connection implements Carrier {
           call.deliverData(this.#parser.takeData());
           break;
         case 'end':
-          this.#complete(call, offset === byteCount);
+          this.#complete(call, offset === bytes.length);
           return;
         default:
           return;
@@ -199,9 +199,9 @@ export class Connection implements Carrier {
     }
   }
 
-  #read(bytes: Buffer, offset: number, byteCount: number): ReturnType<ResponseParser['next']> {
+  #read(bytes: Buffer, offset: number): ReturnType<ResponseParser['next']> {
     try {
-      return this.#parser.next(bytes, offset, byteCount);
+      return this.#parser.next(bytes, offset, bytes.length);
     } catch (error) {
       if (!(error instanceof FramingError)) throw error;
       this.#fail({ reason: 'protocol' }, `broke HTTP/1.1: ${error.message}`);
@@ -209,8 +209,8 @@ export class Connection implements Carrier {
     }
   }
 
-  #hold(bytes: Buffer, from: number, to: number): void {
-    this.#held = Buffer.from(bytes.subarray(from, to));
+  #hold(bytes: Buffer): void {
+    this.#held = bytes;
     this.#socket.pause();
   }
 
@@ -219,7 +219,7 @@ export class Connection implements Carrier {
     if (call === undefined || call.isPaused) return;
     const held = this.#held ?? NOTHING;
     this.#held = undefined;
-    this.#pump(call, held, held.length);
+    this.#pump(call, held);
     // The pump may have ended this call, and the connection may carry another by now.
     if (this.#call !== call || call.isPaused) return;
     if (this.#loss !== undefined) this.#lose(call, this.#loss.cause);

@@ -4,8 +4,8 @@ import type { HttpClientOptions } from './types.js';
 
 const READ_BUFFER_BYTES = 65_536;
 
-/** Takes the first `byteCount` bytes of `bytes`, which are valid only until it returns. */
-export type Receive = (bytes: Buffer, byteCount: number) => void;
+/** Takes bytes as they come in; they are the receiver's to keep. */
+export type Receive = (bytes: Buffer) => void;
 
 /**
  * Opens sockets to one origin. Says how bytes come out of them; when one is ready and what goes over it is the
@@ -44,8 +44,9 @@ export class Dialer {
   }
 
   /**
-   * All sockets of the origin read into one buffer: libuv hands over one read at a time and every byte is taken before
-   * the next, so an idle stream costs no buffer and a read no allocation.
+   * All sockets of the origin read into one buffer, and what came is copied out at once: libuv hands over one read at a
+   * time. Node would allocate 64 KiB for every read and shrink it, which costs far more than the copy; without the copy
+   * a consumer that keeps a view would see the bytes of another session appear in it.
    */
   #openPlain(receive: Receive): Socket {
     this.#readBuffer ??= Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
@@ -53,14 +54,13 @@ export class Dialer {
     const onread: OnReadOpts = {
       buffer,
       callback: (byteCount) => {
-        receive(buffer, byteCount);
+        receive(copyOf(buffer, byteCount));
         return true;
       },
     };
     return connect({ host: this.#host, port: this.#port, onread });
   }
 
-  /** TLS may decrypt while it is being written to, from inside a read of another socket: no shared buffer here. */
   #openTls(secureContext: SecureContext, receive: Receive): TLSSocket {
     const socket = connectTls({
       host: this.#host,
@@ -75,7 +75,13 @@ export class Dialer {
     socket.on('session', (session) => {
       this.#tlsSession = session;
     });
-    socket.on('data', (chunk: Buffer) => receive(chunk, chunk.length));
+    socket.on('data', receive);
     return socket;
   }
+}
+
+function copyOf(buffer: Buffer, byteCount: number): Buffer {
+  const copy = Buffer.allocUnsafe(byteCount);
+  buffer.copy(copy, 0, 0, byteCount);
+  return copy;
 }

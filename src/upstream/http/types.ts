@@ -42,7 +42,7 @@ export interface HttpRequest {
  */
 export interface ResponseHandler {
   onHeaders(status: number, headers: ResponseHeaders): void;
-  /** @param chunk A view of a read buffer that is used again once this returns: copy what must live longer. */
+  /** @param chunk May be kept as it is: nothing else will be written there. Views of one read share its memory. */
   onData(chunk: Buffer): void;
   onEnd(): void;
   onError(error: HttpClientError): void;
