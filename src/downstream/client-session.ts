@@ -1,5 +1,6 @@
 /** What the transports toward the client need of the gateway: a session to hand messages to, and a door to get one through. */
 import type { Principal } from '../auth/principal.js';
+import type { TimerWheel } from '../core/timer-wheel.js';
 import type { Message } from '../protocol/message.js';
 import type { ClientStream, DownstreamKind } from '../protocol/transport.js';
 import type { SessionStreams } from './session-streams.js';
@@ -38,6 +39,22 @@ export interface ClientSession {
   close(reason: string): void;
 }
 
+/** Whoever answers a stateless request. */
+export interface StatelessStreamOwner {
+  /** The client closed its connection, and with it cancelled. */
+  gone(): void;
+  pressed(isPressed: boolean): void;
+}
+
+/** The answer to one stateless request. */
+export interface StatelessStream extends ClientStream {
+  setOwner(owner: StatelessStreamOwner): void;
+  /** @param status Of the HTTP answer, as long as nothing was said before. */
+  answer(message: Message, status?: number): void;
+  /** The request is refused as a whole, with the status that `error` stands for. */
+  refuse(error: unknown): void;
+}
+
 /** One route as clients see it. */
 export interface RouteDoor {
   readonly prefix: string;
@@ -47,4 +64,12 @@ export interface RouteDoor {
   open(kind: DownstreamKind, caller: Caller): ClientSession;
   /** @throws {SessionUnknownError} */
   resolve(id: string, kind: DownstreamKind, caller: Caller): ClientSession;
+  /**
+   * Takes one message of the revision without sessions.
+   *
+   * @param stream Where the answer goes; undefined for a notification.
+   */
+  receiveStateless(message: Message, stream: StatelessStream | undefined, caller: Caller): void;
+  /** For whatever the transports have to time. */
+  readonly timers: TimerWheel;
 }

@@ -1,4 +1,5 @@
 /** Every error of the gateway as HTTP status and JSON-RPC error: the only such table. */
+import { ModernRefusalError } from '../protocol/classify.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { RpcError } from '../protocol/json-rpc.js';
 import type { RequestId } from '../protocol/message.js';
@@ -22,6 +23,7 @@ export function toWireError(error: unknown): WireError {
   if (error instanceof NotJsonError) return wire(400, ErrorCode.parseError, error.message);
   if (error instanceof InvalidMessageError) return wire(400, ErrorCode.invalidRequest, error.message, error.id);
   if (error instanceof SessionProtocolError) return wire(400, ErrorCode.invalidRequest, error.message, error.id);
+  if (error instanceof ModernRefusalError) return { ...wire(400, error.rpcCode, error.message, error.id), ...withData(error) };
   // What a legacy server says: a client of both eras then falls back to `initialize`.
   if (error instanceof UnsupportedVersionError) return wire(400, ErrorCode.legacyServerError, error.message);
   if (error instanceof SessionUnknownError) return wire(404, ErrorCode.invalidRequest, error.message);
@@ -47,4 +49,9 @@ function wire(
 /** Whole seconds, rounded up: a client that waits too short only comes in vain. */
 function retryAfter(ms: number): readonly string[] {
   return ['retry-after', String(Math.max(1, Math.ceil(ms / 1000)))];
+}
+
+function withData(error: ModernRefusalError): { rpc: RpcError } {
+  const { rpcCode: code, message, data } = error;
+  return { rpc: data === undefined ? { code, message } : { code, message, data } };
 }

@@ -1,6 +1,8 @@
 /** How our event streams look on the wire. Upstream text reaches a client only as the JSON of one `data:` line. */
 
 const LINE_END = '\n';
+const PLAIN_HEAD = Buffer.from('event: message\ndata: ');
+const EVENT_END = Buffer.from('\n\n');
 
 /** Ids are the session's id, a dot, and a number that only grows: a client can name no other session's events by accident. */
 export function eventId(sessionId: string, sequence: number): string {
@@ -22,6 +24,11 @@ export function encodeMessageEvent(id: string, data: Buffer): Buffer {
   bytes[bytes.length - 2] = 0x0a;
   bytes[bytes.length - 1] = 0x0a;
   return bytes;
+}
+
+/** For streams that cannot be resumed. The result shares no memory with `data`. */
+export function encodePlainEvent(data: Buffer): Buffer {
+  return Buffer.concat([PLAIN_HEAD, data, EVENT_END]);
 }
 
 export function encodeEndpointEvent(id: string, path: string): string {

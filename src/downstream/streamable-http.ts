@@ -3,7 +3,8 @@
  * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#streamable-http
  */
 import type { IncomingMessage } from 'node:http';
-import { allowsBatch, ASSUMED_HTTP_VERSION, isLegacyVersion, understandsPrimingEvent } from '../protocol/eras.js';
+import { classify, type MirrorHeaders } from '../protocol/classify.js';
+import { allowsBatch, ASSUMED_HTTP_VERSION, isLegacyVersion, isModernVersion, understandsPrimingEvent } from '../protocol/eras.js';
 import type { Message } from '../protocol/message.js';
 import { Method } from '../protocol/methods.js';
 import { scanClientBody } from '../protocol/scan.js';
@@ -19,6 +20,7 @@ import { type HttpExchange, refuse } from './http-exchange.js';
 import { openEventStream, sendEmpty } from './respond.js';
 import { type MessageLimits, RETRY_MS } from './sse.js';
 import { encodeRetry, parseEventId } from './sse-encode.js';
+import { StatelessReply } from './stateless-reply.js';
 import { StreamableReply } from './streamable-reply.js';
 
 const NO_HEADERS: readonly string[] = [];
@@ -29,7 +31,6 @@ export function receiveStreamable(exchange: HttpExchange, door: RouteDoor, limit
   if (!accepts(request, 'application/json') || !accepts(request, 'text/event-stream')) {
     throw new HttpRefusalError(406, 'the client must accept application/json and text/event-stream');
   }
-  refuseUnknownVersion(request);
   readBody(request, limits.bodyBytes, {
     onBody: (bytes) => {
       try {
@@ -43,8 +44,42 @@ export function receiveStreamable(exchange: HttpExchange, door: RouteDoor, limit
 }
 
 function receive(exchange: HttpExchange, door: RouteDoor, body: Message | readonly Message[]): void {
-  if (isBatch(body)) receiveBatch(exchange, door, body);
-  else if (body.method === Method.initialize && body.kind === 'request') initialize(exchange, door, body);
+  if (isBatch(body)) {
+    refuseUnknownVersion(exchange.request);
+    receiveBatch(exchange, door, body);
+  } else if (classify(body, mirrorHeaders(exchange.request)) === 'modern') receiveStateless(exchange, door, body);
+  else {
+    refuseUnknownVersion(exchange.request);
+    receiveLegacy(exchange, door, body);
+  }
+}
+
+/** Nothing of this revision outlives its request: no session is looked for, and none is named. */
+function receiveStateless(exchange: HttpExchange, door: RouteDoor, message: Message): void {
+  if (message.kind === 'request') {
+    door.receiveStateless(message, new StatelessReply(exchange, door.timers), exchange.caller);
+    return;
+  }
+  door.receiveStateless(message, undefined, exchange.caller);
+  sendEmpty(exchange.response, 202, exchange.headers);
+}
+
+function mirrorHeaders(request: IncomingMessage): MirrorHeaders {
+  const { headers } = request;
+  return {
+    version: single(headers['mcp-protocol-version']),
+    method: single(headers['mcp-method']),
+    name: single(headers['mcp-name']),
+  };
+}
+
+/** The headers concerned were refused already when they came twice. */
+function single(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+function receiveLegacy(exchange: HttpExchange, door: RouteDoor, body: Message): void {
+  if (body.method === Method.initialize && body.kind === 'request') initialize(exchange, door, body);
   else {
     const session = sessionOf(exchange, door, body);
     if (body.kind === 'request') {
@@ -112,6 +147,7 @@ function receiveOfBatch(session: ClientSession, message: Message, reply: ClientS
 
 export function openGeneralStream(exchange: HttpExchange, door: RouteDoor): void {
   const { request, response } = exchange;
+  refuseModern(request);
   if (!accepts(request, 'text/event-stream')) throw new HttpRefusalError(406, 'the client must accept text/event-stream');
   refuseUnknownVersion(request);
   const session = sessionOf(exchange, door, undefined);
@@ -139,6 +175,7 @@ function resume(exchange: HttpExchange, session: ClientSession, lastEventId: str
 }
 
 export function deleteSession(exchange: HttpExchange, door: RouteDoor): void {
+  refuseModern(exchange.request);
   sessionOf(exchange, door, undefined).close('the client ended the session');
   sendEmpty(exchange.response, 200, exchange.headers);
 }
@@ -147,6 +184,13 @@ function sessionOf(exchange: HttpExchange, door: RouteDoor, message: Message | u
   const id = exchange.request.headers['mcp-session-id'];
   if (typeof id !== 'string') throw new SessionProtocolError('the Mcp-Session-Id header is missing', message?.id);
   return door.resolve(id, 'streamable-http', exchange.caller);
+}
+
+/** The stateless revision has neither a general stream nor anything to delete. */
+function refuseModern(request: IncomingMessage): void {
+  const version = single(request.headers['mcp-protocol-version']);
+  if (version === undefined || !isModernVersion(version)) return;
+  throw new HttpRefusalError(405, `${request.method} does not exist in this revision of the protocol`, [['allow', 'POST']]);
 }
 
 function refuseUnknownVersion(request: IncomingMessage): void {

@@ -14,13 +14,14 @@ import { SessionProtocolError } from '../protocol/session-errors.js';
 import type { ClientStream, Delivery, UpstreamError } from '../protocol/transport.js';
 import type { ManagedSession } from '../session/session-manager.js';
 import type { SessionRecord } from '../session/session-record.js';
-import { CircuitOpenError, UpstreamRefusedError, UpstreamSessionGoneError } from '../upstream/errors.js';
+import { CircuitOpenError } from '../upstream/errors.js';
 import { UpstreamSession, type UpstreamSessionListener } from '../upstream/upstream-session.js';
 import { failureAnswer } from './answers.js';
 import { Exchange, type ExchangeOutcome, type ExchangeOwner } from './exchange.js';
 import { forwardedHeaders } from './forwarded-headers.js';
 import type { Route } from './route.js';
 import { ServerRequests, withId, withRequestId } from './server-requests.js';
+import { countsAgainstUpstream } from './upstream-verdict.js';
 
 type Request = Message & { readonly id: RequestId; readonly method: string };
 
@@ -108,15 +109,19 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
       stream.answer(emptyResponse(request.id));
       return;
     }
-    if (request.method === Method.initialize) this.#beginHandshake(request);
+    const isInitialize = request.method === Method.initialize;
+    if (isInitialize && this.#upstream.isInitialized) {
+      throw new SessionProtocolError('this session is initialized already', request.id);
+    }
     const { upstream, admission } = this.#route;
     admission.enter(upstream, request.id);
     if (!upstream.breaker.tryPass()) {
       admission.leave(upstream);
-      this.#isInitializing = false;
       this.#answerCircuitOpen(request, stream);
       return;
     }
+    // Only now: a handshake that was refused for want of room may be tried again.
+    if (isInitialize) this.#isInitializing = true;
     const exchange = this.#register(request, stream);
     const outgoing = exchange.upstreamId === request.id ? request : withId(request, exchange.upstreamId);
     exchange.call = this.#upstream.send(outgoing, exchange, forwardedHeaders(upstream.options.forwardHeaders, caller.headers));
@@ -132,11 +137,6 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     if (request.method === Method.ping) return true;
     if (request.method === Method.initialize && !this.#isInitializing) return false;
     throw new SessionProtocolError('the session is not initialized', request.id);
-  }
-
-  #beginHandshake(request: Request): void {
-    if (this.#upstream.isInitialized) throw new SessionProtocolError('this session is initialized already', request.id);
-    this.#isInitializing = true;
   }
 
   #answerCircuitOpen(request: Request, stream: ClientStream): void {
@@ -221,7 +221,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
 
   #passNotification(message: Message, related: Exchange | undefined): void {
     if (message.method === Method.progress && message.progressToken !== undefined) {
-      const exchange = this.#byProgressToken.get(message.progressToken);
+      const exchange = related ?? this.#byProgressToken.get(message.progressToken);
       // Progress for nothing that is under way is late, or another's.
       if (exchange === undefined) return;
       exchange.touch();
@@ -260,7 +260,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     }
     admission.leave(upstream);
     if (outcome === 'ok' || outcome === 'error') upstream.succeeded();
-    else if (error !== undefined && !this.#isLosing) this.#noteFailure(error);
+    else if (error !== undefined && !this.#isLosing && countsAgainstUpstream(error)) upstream.failed();
     if (exchange.method === Method.initialize) this.#endHandshake();
   }
 
@@ -296,13 +296,6 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     background(this.#upstream.close(), this.#logger, 'upstream_close_failed');
   }
 
-  /** A refusal is the caller's affair, and a forgotten session the server's right; anything else speaks against the upstream. */
-  #noteFailure(error: UpstreamError): void {
-    if (error instanceof UpstreamSessionGoneError) return;
-    if (error instanceof UpstreamRefusedError && error.status < 500) return;
-    this.#route.upstream.failed();
-  }
-
   #endHandshake(): void {
     this.#isInitializing = false;
     if (!this.#upstream.isInitialized) this.#closeUnopened();
@@ -314,8 +307,12 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   }
 
   #newId(): string {
-    this.#replacedIds += 1;
-    return `gw:r${this.#replacedIds}`;
+    let id: string;
+    do {
+      this.#replacedIds += 1;
+      id = `gw:r${this.#replacedIds}`;
+    } while (this.#exchanges.has(id));
+    return id;
   }
 
   #fields(): { session: string; route: string } {

@@ -3,6 +3,7 @@
  * Knows nothing of transports; where it is registered is the bridge's business.
  */
 import type { Timer } from '../core/timer-wheel.js';
+import type { Era } from '../protocol/classify.js';
 import type { Message, ProgressToken, RequestId } from '../protocol/message.js';
 import type { ClientStream, Delivery, UpstreamError } from '../protocol/transport.js';
 import { UpstreamTimeoutError } from '../upstream/errors.js';
@@ -45,6 +46,7 @@ export class Exchange implements Delivery {
   call: UpstreamCall | undefined;
   readonly #owner: ExchangeOwner;
   readonly #timeouts: ExchangeTimeouts;
+  readonly #era: Era;
   #lastActivityMs: number;
   #timer: Timer | undefined;
   #isSettled = false;
@@ -56,7 +58,9 @@ export class Exchange implements Delivery {
     upstreamId: RequestId,
     stream: ClientStream,
     timeouts: ExchangeTimeouts,
+    era: Era = 'legacy',
   ) {
+    this.#era = era;
     this.#owner = owner;
     this.method = request.method;
     this.clientId = request.id;
@@ -87,17 +91,26 @@ export class Exchange implements Delivery {
   }
 
   failed(error: UpstreamError): void {
+    this.failedWith(error, () => this.stream.answer(failureAnswer(this.clientId, this.method, error, this.#era)));
+  }
+
+  /** @param say Answers the client in a form of its own. */
+  failedWith(error: UpstreamError, say: () => void): void {
     if (this.#isSettled) return;
-    const isTimeout = error instanceof UpstreamTimeoutError;
-    this.#settle(isTimeout ? 'timeout' : 'upstream_failed', error);
-    this.stream.answer(failureAnswer(this.clientId, this.method, error));
+    this.#settle(error instanceof UpstreamTimeoutError ? 'timeout' : 'upstream_failed', error);
+    say();
   }
 
   /** @param answer Carries the client's own id. */
   answered(answer: Message): void {
+    this.answeredWith(answer.isError, () => this.stream.answer(answer));
+  }
+
+  /** @param say Answers the client in a form of its own. */
+  answeredWith(isError: boolean, say: () => void): void {
     if (this.#isSettled) return;
-    this.#settle(answer.isError ? 'error' : 'ok', undefined);
-    this.stream.answer(answer);
+    this.#settle(isError ? 'error' : 'ok', undefined);
+    say();
   }
 
   /** The client no longer wants the answer; one that is under way may still come. */
@@ -141,7 +154,6 @@ export class Exchange implements Delivery {
     }
     const limit = totalRestMs <= 0 ? `${this.#timeouts.totalMs} ms` : `${this.#timeouts.idleMs} ms of silence`;
     this.#owner.timedOut(this);
-    this.call?.abort();
     this.failed(new UpstreamTimeoutError(`the upstream did not answer within ${limit}`, 'unknown'));
   };
 }

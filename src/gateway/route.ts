@@ -2,9 +2,10 @@
 import type { Clock } from '../core/clock.js';
 import type { Logger } from '../core/logger.js';
 import type { TimerWheel } from '../core/timer-wheel.js';
-import type { Caller, ClientSession, RouteDoor } from '../downstream/client-session.js';
+import type { Caller, ClientSession, RouteDoor, StatelessStream } from '../downstream/client-session.js';
 import type { EventStreamOptions } from '../downstream/event-stream.js';
 import type { ListenerOptions } from '../downstream/options.js';
+import type { Message } from '../protocol/message.js';
 import { OverloadedError } from '../protocol/session-errors.js';
 import type { DownstreamKind } from '../protocol/transport.js';
 import type { SessionOptions } from '../session/options.js';
@@ -13,6 +14,7 @@ import type { UpstreamOptions } from '../upstream/options.js';
 import { Upstream } from '../upstream/upstream.js';
 import type { Admission } from './admission.js';
 import { Bridge } from './bridge.js';
+import { StatelessTraffic } from './stateless.js';
 
 /** What all routes share. */
 export interface RouteDependencies extends SessionManagerDependencies {
@@ -33,6 +35,7 @@ export class Route implements RouteDoor {
   readonly upstream: Upstream;
   readonly sessions: SessionManager<Bridge>;
   readonly logger: Logger;
+  readonly stateless: StatelessTraffic;
   readonly #dependencies: RouteDependencies;
 
   constructor(options: UpstreamOptions, sessionOptions: SessionOptions, dependencies: RouteDependencies) {
@@ -46,6 +49,7 @@ export class Route implements RouteDoor {
       maxMessageBytes: dependencies.limits.upstreamMessageBytes,
     });
     this.sessions = new SessionManager(options.prefix, sessionOptions, dependencies);
+    this.stateless = new StatelessTraffic(this);
   }
 
   get timers(): TimerWheel {
@@ -71,6 +75,11 @@ export class Route implements RouteDoor {
 
   resolve(id: string, kind: DownstreamKind, caller: Caller): ClientSession {
     return this.sessions.resolve(id, kind, caller.principal);
+  }
+
+  receiveStateless(message: Message, stream: StatelessStream | undefined, caller: Caller): void {
+    if (this.#dependencies.isDraining()) stream?.refuse(new OverloadedError('the gateway is stopping', DRAIN_RETRY_AFTER_MS, message.id));
+    else this.stateless.receive(message, stream, caller);
   }
 
   async close(reason: string): Promise<void> {

@@ -32,3 +32,14 @@ export function understandsPrimingEvent(version: string): boolean {
 export function sendsVersionHeader(version: string): boolean {
   return isAtLeast(version, '2025-06-18');
 }
+
+/** The revision without sessions: every request stands for itself. */
+export const MODERN_VERSION = '2026-07-28';
+
+/** Revisions without a handshake that the gateway carries. */
+export const MODERN_VERSIONS: readonly string[] = [MODERN_VERSION];
+
+/** Also true of modern revisions yet to come. */
+export function isModernVersion(version: string): boolean {
+  return /^\d{4}-\d{2}-\d{2}$/.test(version) && isAtLeast(version, MODERN_VERSION);
+}

@@ -9,6 +9,10 @@ export const ErrorCode = {
   methodNotFound: -32601,
   invalidParams: -32602,
   internalError: -32603,
+  /** The modern revision's own: a header contradicts the body. */
+  headerMismatch: -32020,
+  /** The modern revision's own: names the versions that would do. */
+  unsupportedVersion: -32022,
   /** What a legacy server answers to a request it cannot place in a session. */
   legacyServerError: -32000,
   rateLimited: 1429,

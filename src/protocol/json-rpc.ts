@@ -1,4 +1,5 @@
 /** Messages the gateway says in its own name. Everything else travels as the bytes that came. */
+import type { Era } from './classify.js';
 import { GATEWAY_ERROR_META } from './error-codes.js';
 import type { Message, ProgressToken, RequestId, Span } from './message.js';
 
@@ -52,8 +53,9 @@ export function errorResponse(id: RequestId, error: RpcError): Message {
 }
 
 /** A failed `tools/call` as a tool result: the only form that reaches the model behind the client. */
-export function toolFailure(id: RequestId, text: string, facts: Readonly<Record<string, unknown>>): Message {
-  const result = { content: [{ type: 'text', text }], isError: true, _meta: { [GATEWAY_ERROR_META]: facts } };
+export function toolFailure(id: RequestId, text: string, facts: Readonly<Record<string, unknown>>, era: Era): Message {
+  const kind = era === 'modern' ? { resultType: 'complete' } : {};
+  const result = { ...kind, content: [{ type: 'text', text }], isError: true, _meta: { [GATEWAY_ERROR_META]: facts } };
   return new OwnMessage({ kind: 'response', id }, { jsonrpc: '2.0', id, result });
 }
 
@@ -68,4 +70,9 @@ export function ownRequest(id: RequestId, method: string, params: object): Messa
 /** The answer to a ping. */
 export function emptyResponse(id: RequestId): Message {
   return new OwnMessage({ kind: 'response', id }, { jsonrpc: '2.0', id, result: {} });
+}
+
+/** An answer whose result is JSON text already. */
+export function resultResponse(id: RequestId, resultJson: string): Message {
+  return new OwnMessage({ kind: 'response', id }, JSON.parse(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${resultJson}}`) as object);
 }

@@ -3,6 +3,8 @@ export const Method = {
   initialize: 'initialize',
   initialized: 'notifications/initialized',
   ping: 'ping',
+  discover: 'server/discover',
+  listen: 'subscriptions/listen',
   toolsCall: 'tools/call',
   toolsList: 'tools/list',
   setLevel: 'logging/setLevel',

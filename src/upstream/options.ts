@@ -4,6 +4,7 @@ import { countSchema, durationSchema, fileSchema } from '../core/option-schemas.
 import { forwardHeadersSchema, upstreamHeadersSchema } from './header-options.js';
 import { upstreamUrlSchema } from './url-options.js';
 
+export type UpstreamProtocol = 'auto' | 'legacy' | 'modern';
 export type UpstreamTransport = 'auto' | 'sse' | 'streamable-http';
 
 export interface UpstreamTlsOptions {
@@ -18,6 +19,8 @@ export interface UpstreamOptions {
   prefix: string;
   url: string;
   transport: UpstreamTransport;
+  /** Which era it speaks: with the `initialize` handshake, without it, or whichever it answers to. */
+  protocol: UpstreamProtocol;
   /** Sent upstream with every request. Names are lower case; the object has no prototype. */
   headers: Record<string, string>;
   /** Lower-case names of caller headers that are passed on. */
@@ -83,6 +86,10 @@ const upstreamObjectSchema = z
       .enum(['auto', 'sse', 'streamable-http'])
       .default('auto')
       .describe('How the server speaks: HTTP+SSE, Streamable HTTP, or whichever it answers to.'),
+    protocol: z
+      .enum(['auto', 'legacy', 'modern'])
+      .default('auto')
+      .describe('Which era the server speaks: `legacy` with the initialize handshake, `modern` (2026-07-28) without.'),
     headers: upstreamHeadersSchema
       .prefault({})
       .describe("Sent upstream with every request. The caller's own credentials never are."),

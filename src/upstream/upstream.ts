@@ -22,6 +22,8 @@ export interface UpstreamDependencies {
 export class Upstream {
   readonly options: UpstreamOptions;
   readonly url: URL;
+  /** Path and query of every request. */
+  readonly path: string;
   readonly breaker: CircuitBreaker;
   readonly http: HttpClient;
   readonly dependencies: UpstreamDependencies;
@@ -39,6 +41,7 @@ export class Upstream {
     this.options = options;
     this.dependencies = dependencies;
     this.url = new URL(options.url);
+    this.path = this.url.pathname + this.url.search;
     this.breaker = new CircuitBreaker(options.circuitBreaker, dependencies.clock);
     this.headers = renderHeaders([['user-agent', 'mcp-gateway'], ...Object.entries(options.headers)]);
     this.http = new HttpClient({

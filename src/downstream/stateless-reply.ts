@@ -1,0 +1,110 @@
+/**
+ * The answer to one POST of the stateless revision: JSON when the answer comes first, else an event stream that ends with it.
+ * When the client closes it, that is the cancellation.
+ */
+import type { Timer, TimerWheel } from '../core/timer-wheel.js';
+import type { Message } from '../protocol/message.js';
+import { KEEP_ALIVE_MS, WRITE_DEADLINE_MS } from './event-stream.js';
+import type { HttpExchange } from './http-exchange.js';
+import { refuse } from './http-exchange.js';
+import { openReplyStream, sendJson } from './respond.js';
+import { encodePlainEvent, KEEP_ALIVE_COMMENT } from './sse-encode.js';
+import type { StatelessStream, StatelessStreamOwner } from './client-session.js';
+
+export class StatelessReply implements StatelessStream {
+  readonly #exchange: HttpExchange;
+  readonly #timers: TimerWheel;
+  #owner: StatelessStreamOwner | undefined;
+  #isStream = false;
+  #isOver = false;
+  #isPressed = false;
+  #keepAlive: Timer | undefined;
+  #writeDeadline: Timer | undefined;
+
+  constructor(exchange: HttpExchange, timers: TimerWheel) {
+    this.#exchange = exchange;
+    this.#timers = timers;
+    exchange.response.on('close', () => this.#onClose());
+    this.#keepAlive = timers.schedule(KEEP_ALIVE_MS, this.#onKeepAlive);
+  }
+
+  setOwner(owner: StatelessStreamOwner): void {
+    this.#owner = owner;
+  }
+
+  send(message: Message): void {
+    if (this.#isOver) return;
+    this.#openStream();
+    this.#write(encodePlainEvent(message.raw));
+  }
+
+  answer(message: Message, status = 200): void {
+    if (this.#isOver) return;
+    if (this.#isStream) {
+      this.#write(encodePlainEvent(message.raw));
+      this.#end();
+      this.#exchange.response.end();
+      return;
+    }
+    this.#end();
+    const retry = status === 503 ? ['retry-after', '1'] : [];
+    // The bytes may be a view of a buffer that is read into again before the socket takes them.
+    sendJson(this.#exchange.response, status, Buffer.from(message.raw), [...this.#exchange.headers, ...retry]);
+  }
+
+  abandon(): void {
+    if (this.#isOver) return;
+    this.#end();
+    this.#exchange.response.destroy();
+  }
+
+  expectEvents(): void {
+    if (!this.#isOver) this.#openStream();
+  }
+
+  refuse(error: unknown): void {
+    if (this.#isOver) return;
+    this.#end();
+    refuse(this.#exchange, error);
+  }
+
+  #openStream(): void {
+    if (this.#isStream) return;
+    this.#isStream = true;
+    const { response, headers } = this.#exchange;
+    openReplyStream(response, headers);
+    response.on('drain', () => this.#onDrain());
+  }
+
+  #write(bytes: Buffer | string): void {
+    if (this.#exchange.response.write(bytes) || this.#isPressed) return;
+    this.#isPressed = true;
+    this.#writeDeadline = this.#timers.schedule(WRITE_DEADLINE_MS, () => this.#exchange.response.destroy());
+    this.#owner?.pressed(true);
+  }
+
+  #onDrain(): void {
+    this.#writeDeadline?.cancel();
+    if (!this.#isPressed) return;
+    this.#isPressed = false;
+    this.#owner?.pressed(false);
+  }
+
+  readonly #onKeepAlive = (): void => {
+    this.#openStream();
+    if (!this.#isPressed) this.#write(KEEP_ALIVE_COMMENT);
+    this.#keepAlive = this.#timers.schedule(KEEP_ALIVE_MS, this.#onKeepAlive);
+  };
+
+  #onClose(): void {
+    this.#writeDeadline?.cancel();
+    if (this.#isOver) return;
+    this.#end();
+    this.#owner?.gone();
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#keepAlive?.cancel();
+  }
+}

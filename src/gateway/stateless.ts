@@ -1,0 +1,240 @@
+/** Requests of the revision without sessions: each goes to the upstream by itself, and nothing of it is kept when it is answered. */
+import { background } from '../core/background.js';
+import type { Timer } from '../core/timer-wheel.js';
+import type { Caller, StatelessStream, StatelessStreamOwner } from '../downstream/client-session.js';
+import { UnsupportedVersionError } from '../downstream/errors.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import { MODERN_VERSION } from '../protocol/eras.js';
+import { resultResponse } from '../protocol/json-rpc.js';
+import type { Message, RequestId } from '../protocol/message.js';
+import { Method } from '../protocol/methods.js';
+import type { UpstreamError } from '../protocol/transport.js';
+import { EraProbe } from '../upstream/era-probe.js';
+import { CircuitOpenError } from '../upstream/errors.js';
+import { renderHeaders } from '../upstream/http/headers.js';
+import { StatelessCall, type StatelessDelivery } from '../upstream/stateless-call.js';
+import { failureAnswer } from './answers.js';
+import { DiscoverCache } from './discover-cache.js';
+import { Exchange, type ExchangeOutcome, type ExchangeOwner, type ExchangeTimeouts } from './exchange.js';
+import { forwardedHeaders } from './forwarded-headers.js';
+import type { Route } from './route.js';
+import { countsAgainstUpstream } from './upstream-verdict.js';
+
+type Request = Message & { readonly id: RequestId; readonly method: string };
+
+const SUBSCRIPTION_META = 'io.modelcontextprotocol/subscriptionId';
+/** A subscription may be silent for as long as it likes. */
+const NO_TIMEOUTS: ExchangeTimeouts = { idleMs: 2 ** 31, totalMs: 2 ** 31 };
+const BASE_HEADERS = renderHeaders([
+  ['content-type', 'application/json'],
+  ['accept', 'application/json, text/event-stream'],
+]);
+/** Headers that mirror the body; the upstream checks them against it as we did. */
+const MIRRORED = /^mcp-(?:protocol-version|method|name|param-.+)$/;
+
+export class StatelessTraffic {
+  readonly #route: Route;
+  readonly #probe: EraProbe;
+  readonly #discoveries: DiscoverCache;
+  readonly #subscriptions = new Set<StatelessExchange>();
+
+  constructor(route: Route) {
+    this.#route = route;
+    this.#probe = new EraProbe(route.upstream, route.clock);
+    this.#discoveries = new DiscoverCache(route.clock);
+  }
+
+  /** Whether the upstream speaks this revision, as far as is known. */
+  get isModern(): boolean | undefined {
+    return this.#probe.isModern;
+  }
+
+  receive(message: Message, stream: StatelessStream | undefined, caller: Caller): void {
+    const { isModern } = this.#probe;
+    if (isModern !== undefined) this.#receiveKnown(isModern, message, stream, caller);
+    else background(this.#askFirst(message, stream, caller), this.#route.logger, 'probe_failed');
+  }
+
+  /** Ends subscriptions in the way that lets clients tell it from a fault. */
+  endSubscriptions(): void {
+    for (const subscription of [...this.#subscriptions]) subscription.endGracefully();
+  }
+
+  async #askFirst(message: Message, stream: StatelessStream | undefined, caller: Caller): Promise<void> {
+    let isModern: boolean;
+    try {
+      isModern = await this.#probe.ask();
+    } catch (error) {
+      if (stream !== undefined) this.#answerFailure(message as Request, stream, error as UpstreamError);
+      return;
+    }
+    this.#receiveKnown(isModern, message, stream, caller);
+  }
+
+  #receiveKnown(isModern: boolean, message: Message, stream: StatelessStream | undefined, caller: Caller): void {
+    if (!isModern) stream?.refuse(new UnsupportedVersionError(MODERN_VERSION));
+    else if (stream === undefined) this.#sendNotification(message, caller);
+    else this.#run(message as Request, stream, caller);
+  }
+
+  #sendNotification(message: Message, caller: Caller): void {
+    const nobody: StatelessDelivery = { accepted: () => {}, primed: () => {}, failed: () => {}, onMessage: () => {} };
+    new StatelessCall(this.#route.upstream, message, nobody).start(this.#headersFor(caller));
+  }
+
+  #run(request: Request, stream: StatelessStream, caller: Caller): void {
+    const { upstream, admission } = this.#route;
+    const known = request.method === Method.discover ? this.#discoveries.find(caller.principal, request.id) : undefined;
+    if (known !== undefined) {
+      stream.answer(known);
+      return;
+    }
+    try {
+      admission.enter(upstream, request.id);
+    } catch (error) {
+      stream.refuse(error);
+      return;
+    }
+    if (!upstream.breaker.tryPass()) {
+      admission.leave(upstream);
+      this.#answerFailure(request, stream, new CircuitOpenError(upstream.breaker.retryAfterMs));
+      return;
+    }
+    const exchange = new StatelessExchange(this.#route, request, stream, {
+      settled: () => this.#subscriptions.delete(exchange),
+      answer: (message) => this.#learn(request, caller, message),
+    });
+    if (request.method === Method.listen) this.#subscriptions.add(exchange);
+    exchange.start(this.#headersFor(caller));
+  }
+
+  #learn(request: Request, caller: Caller, answer: Message): Message {
+    if (answer.isError) {
+      if (speaksLegacy(answer)) this.#probe.forget();
+      return answer;
+    }
+    return request.method === Method.discover ? this.#discoveries.learn(caller.principal, request.id, answer) : answer;
+  }
+
+  /** A client that gets a plain error to `server/discover` takes the server for a legacy one for good; a 503 says try again. */
+  #answerFailure(request: Request, stream: StatelessStream, error: UpstreamError): void {
+    const answer = failureAnswer(request.id, request.method, error, 'modern');
+    stream.answer(answer, request.method === Method.discover ? 503 : 200);
+  }
+
+  #headersFor(caller: Caller): string {
+    const mirrored: [string, string][] = [];
+    for (const [name, value] of Object.entries(caller.headers)) {
+      if (typeof value === 'string' && MIRRORED.test(name)) mirrored.push([name, value]);
+    }
+    const forwarded = forwardedHeaders(this.#route.upstream.options.forwardHeaders, caller.headers) ?? '';
+    return BASE_HEADERS + renderHeaders(mirrored) + forwarded;
+  }
+}
+
+interface StatelessExchangeHooks {
+  settled(): void;
+  /** Sees the answer before the client does. */
+  answer(message: Message): Message;
+}
+
+/** One request under way: joins the exchange, the call upstream and the client's stream. */
+class StatelessExchange implements ExchangeOwner, StatelessDelivery, StatelessStreamOwner {
+  readonly #route: Route;
+  readonly #request: Request;
+  readonly #stream: StatelessStream;
+  readonly #hooks: StatelessExchangeHooks;
+  readonly #exchange: Exchange;
+  readonly #call: StatelessCall;
+
+  constructor(route: Route, request: Request, stream: StatelessStream, hooks: StatelessExchangeHooks) {
+    this.#route = route;
+    this.#request = request;
+    this.#stream = stream;
+    this.#hooks = hooks;
+    const timeouts = request.method === Method.listen ? NO_TIMEOUTS : route.upstream.options.timeouts;
+    this.#exchange = new Exchange(this, request, request.id, stream, timeouts, 'modern');
+    this.#call = new StatelessCall(route.upstream, request, this);
+    this.#exchange.call = this.#call;
+    stream.setOwner(this);
+  }
+
+  start(headers: string): void {
+    this.#call.start(headers);
+  }
+
+  endGracefully(): void {
+    if (this.#exchange.isSettled) return;
+    const meta = { [SUBSCRIPTION_META]: this.#request.id };
+    this.#call.abort();
+    this.#exchange.answered(resultResponse(this.#request.id, JSON.stringify({ resultType: 'complete', _meta: meta })));
+  }
+
+  accepted(): void {
+    this.#exchange.accepted();
+  }
+
+  primed(): void {
+    this.#exchange.primed();
+  }
+
+  failed(error: UpstreamError): void {
+    if (this.#request.method !== Method.discover || this.#exchange.isSettled) {
+      this.#exchange.failed(error);
+      return;
+    }
+    const answer = failureAnswer(this.#request.id, this.#request.method, error, 'modern');
+    this.#exchange.failedWith(error, () => this.#stream.answer(answer, 503));
+  }
+
+  onMessage(message: Message, status: number): void {
+    this.#exchange.touch();
+    if (message.kind === 'notification') this.#stream.send(message);
+    else if (message.kind === 'response' && message.id === this.#request.id) {
+      const answer = this.#hooks.answer(message);
+      this.#exchange.answeredWith(answer.isError, () => this.#stream.answer(answer, status));
+    } else if (message.kind === 'request') {
+      // Servers of this revision ask by their answers and not by requests of their own.
+      this.#route.logger.warn('upstream_garbage', 'dropped a request of a stateless upstream');
+    }
+  }
+
+  gone(): void {
+    this.#exchange.drop();
+  }
+
+  pressed(isPressed: boolean): void {
+    if (isPressed) this.#call.pause();
+    else this.#call.resume();
+  }
+
+  settled(_exchange: Exchange, outcome: ExchangeOutcome, error: UpstreamError | undefined): void {
+    const { admission, upstream } = this.#route;
+    admission.leave(upstream);
+    if (outcome === 'ok' || outcome === 'error') upstream.succeeded();
+    else if (error !== undefined && countsAgainstUpstream(error)) upstream.failed();
+    this.#hooks.settled();
+  }
+
+  /** Closing the stream is the cancellation, and the exchange does that. */
+  timedOut(): void {}
+
+  isWaitingForClient(): boolean {
+    return false;
+  }
+
+  now(): number {
+    return this.#route.clock.now();
+  }
+
+  schedule(delayMs: number, callback: () => void): Timer {
+    return this.#route.timers.schedule(delayMs, callback);
+  }
+}
+
+/** What a server of the other era says to a request it does not know: the verdict was wrong, or the server was replaced. */
+function speaksLegacy(answer: Message): boolean {
+  const { error } = JSON.parse(answer.raw.toString()) as { error?: { code?: unknown } };
+  return error?.code === ErrorCode.legacyServerError;
+}
+
