@@ -96,6 +96,7 @@ export class UpstreamSession implements UpstreamListener {
     if (message.kind === 'response') {
       if (this.#ownAnswer !== undefined && message.id === this.#ownAnswer.id) {
         this.#ownAnswer.answered(message);
+        this.#ownAnswer = undefined;
         return;
       }
       if (this.#state === 'opening' && message.id === this.#handshake.initializeId) this.#onInitializeAnswer(message);
@@ -107,8 +108,12 @@ export class UpstreamSession implements UpstreamListener {
     if (this.#state === 'closed') return;
     this.#releaseTransport();
     this.#ownAnswer?.failed(error);
+    this.#ownAnswer = undefined;
     this.#state = this.#state === 'opening' ? 'new' : 'away';
+    // What still waited must not go out later: its callers are about to be told that it failed.
+    const queued = this.#takeQueue();
     this.#listener.onLost(error);
+    for (const call of queued) call.failed(error);
   }
 
   #sendLater(call: QueuedCall): void {
@@ -229,9 +234,9 @@ export class UpstreamSession implements UpstreamListener {
       if (this.#isClosed) return;
       this.#state = 'away';
       const failure = asFinalFailure(error as UpstreamError);
-      const queued = this.#takeQueue();
+      for (const call of this.#takeQueue()) call.failed(failure);
+      this.#ownAnswer?.abort();
       await this.#dropTransport();
-      for (const call of queued) call.failed(failure);
     } finally {
       timer?.cancel();
     }
@@ -271,7 +276,7 @@ export class UpstreamSession implements UpstreamListener {
     const request = new OwnRequest(`gw:${this.#ownIds}`);
     this.#ownAnswer = request;
     const params = JSON.parse(message.raw.toString()) as { params?: object };
-    transport.send(ownRequest(request.id, message.method ?? '', params.params ?? {}), request, undefined);
+    request.call = transport.send(ownRequest(request.id, message.method ?? '', params.params ?? {}), request, undefined);
     return request.answer;
   }
 
@@ -318,6 +323,7 @@ export class UpstreamSession implements UpstreamListener {
 class OwnRequest implements Delivery {
   readonly id: string;
   readonly answer: Promise<Message>;
+  call: UpstreamCall | undefined;
   #resolve!: (message: Message) => void;
   #reject!: (error: UpstreamError) => void;
 
@@ -341,6 +347,11 @@ class OwnRequest implements Delivery {
 
   failed(error: UpstreamError): void {
     this.#reject(error);
+  }
+
+  /** Nobody waits any more; the upstream may never answer. */
+  abort(): void {
+    this.call?.abort();
   }
 }
 
