@@ -2,14 +2,16 @@
  * Finds keys that come twice in one object, escapes decoded.
  * A small object compares its keys pairwise, by signature first; a large one goes to a Set, so the work stays linear.
  */
-/** Sixteen keys of three numbers. */
-const PAIRWISE_NUMBERS = 48;
+/** Three numbers per key: start, end, signature. */
+const STRIDE = 3;
+/** How long pairs are cheaper than a Set, in numbers: 16 keys by their bytes, 4 where some must be decoded to be compared. */
+const PAIRWISE_PLAIN = 16 * STRIDE;
+const PAIRWISE_DECODED = 4 * STRIDE;
 const ESCAPED = -1;
 
 /** One scope per open object, innermost last. Lives as long as its scanner; `reset` before each text. */
 export class KeyScopes {
-  /** Three numbers per key: start, end, signature. */
-  #keys = new Int32Array(3 * 256);
+  #keys = new Int32Array(STRIDE * 256);
   #used = 0;
   /** The decoded text of keys with escapes, by where they stand in `#keys`. */
   #texts = new Map<number, string>();
@@ -43,7 +45,8 @@ export class KeyScopes {
    */
   add(bytes: Buffer, start: number, end: number, text: string | undefined): boolean {
     const base = this.#bases[this.#depth] as number;
-    if (this.#used - base === PAIRWISE_NUMBERS) return addTo(this.#setOf(bytes), text ?? keyText(bytes, start, end));
+    const limit = text !== undefined || this.#texts.size > 0 ? PAIRWISE_DECODED : PAIRWISE_PLAIN;
+    if (this.#used - base >= limit) return addTo(this.#setOf(bytes), text ?? keyText(bytes, start, end));
     const signature = text === undefined ? signatureOf(bytes, start, end) : ESCAPED;
     const isNew = text === undefined ? this.#isNewPlain(bytes, start, end, signature) : this.#isNewText(bytes, text);
     if (text !== undefined) this.#texts.set(this.#used, text);
@@ -53,14 +56,14 @@ export class KeyScopes {
     keys[at] = start;
     keys[at + 1] = end;
     keys[at + 2] = signature;
-    this.#used = at + 3;
+    this.#used = at + STRIDE;
     return isNew;
   }
 
   #isNewPlain(bytes: Buffer, start: number, end: number, signature: number): boolean {
     const keys = this.#keys;
     const used = this.#used;
-    for (let at = this.#bases[this.#depth] as number; at < used; at += 3) {
+    for (let at = this.#bases[this.#depth] as number; at < used; at += STRIDE) {
       const other = keys[at + 2] as number;
       if (other === signature && sameBytes(bytes, start, end, keys[at] as number)) return false;
       if (other === ESCAPED) return this.#isNewText(bytes, keyText(bytes, start, end));
@@ -69,7 +72,7 @@ export class KeyScopes {
   }
 
   #isNewText(bytes: Buffer, text: string): boolean {
-    for (let at = this.#bases[this.#depth] as number; at < this.#used; at += 3) {
+    for (let at = this.#bases[this.#depth] as number; at < this.#used; at += STRIDE) {
       if (this.#textAt(bytes, at) === text) return false;
     }
     return true;
@@ -85,7 +88,7 @@ export class KeyScopes {
     const known = this.#sets.get(this.#depth);
     if (known !== undefined) return known;
     const set = new Set<string>();
-    for (let at = this.#bases[this.#depth] as number; at < this.#used; at += 3) set.add(this.#textAt(bytes, at));
+    for (let at = this.#bases[this.#depth] as number; at < this.#used; at += STRIDE) set.add(this.#textAt(bytes, at));
     this.#sets.set(this.#depth, set);
     return set;
   }

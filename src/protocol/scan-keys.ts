@@ -11,22 +11,54 @@ interface Candidate {
 
 const NONE: readonly Candidate[] = [];
 const IGNORABLE = /\p{Default_Ignorable_Code_Point}/gu;
-const OUTER_SPACE = /^[\p{White_Space}\p{Cc}]+|[\p{White_Space}\p{Cc}]+$/gu;
+const SPACE = /^[\p{White_Space}\p{Cc}]$/u;
+const NOT_ASCII = /[^\0-\x7f]/;
+const CACHED_CHARACTERS = 4096;
 
-/** What the most lenient reader makes of a key. */
-function fold(key: string): string {
-  const visible = key.normalize('NFKC').replace(IGNORABLE, '').replace(OUTER_SPACE, '');
-  return visible.toUpperCase().toLowerCase().normalize('NFKC');
+/** What characters fold to: ASCII text, nothing, a space, or undefined when they cannot be part of a protocol key. */
+const folded = new Map<string, string | undefined>();
+
+function foldCharacter(character: string): string | undefined {
+  if (folded.has(character)) return folded.get(character);
+  const lower = character.normalize('NFKC').toUpperCase().toLowerCase().normalize('NFKC');
+  const visible = SPACE.test(character) ? ' ' : lower.replace(IGNORABLE, '');
+  const result = NOT_ASCII.test(visible) ? undefined : visible;
+  if (folded.size === CACHED_CHARACTERS) folded.clear();
+  folded.set(character, result);
+  return result;
+}
+
+/**
+ * What the most lenient reader makes of a key: compatibility forms and case are one, invisible characters and outer space
+ * are not there. Character by character, since most foreign keys are settled by their first one beyond ASCII.
+ * @returns undefined when no key of `maxLength` ASCII characters can come out
+ */
+function fold(key: string, maxLength: number): string | undefined {
+  let result = '';
+  let sawGap = false;
+  for (const character of key) {
+    const piece = foldCharacter(character);
+    if (piece === undefined) return undefined;
+    if (piece === ' ') sawGap = result !== '';
+    else if (piece !== '') {
+      if (sawGap) return undefined;
+      result += piece;
+      if (result.length > maxLength) return undefined;
+    }
+  }
+  return result;
 }
 
 export class ProtocolKeys {
   readonly #byLength: Candidate[][] = [];
-  readonly #byFold = new Map<string, string>();
+  readonly #folded: ReadonlySet<string>;
+  readonly #longest: number;
 
+  /** @param keys in ASCII */
   constructor(keys: readonly string[]) {
-    for (const key of keys) this.#byFold.set(fold(key), key);
-    const longest = Math.max(...keys.map((key) => key.length));
-    for (let length = 0; length <= longest; length += 1) {
+    this.#folded = new Set(keys.map((key) => key.toLowerCase()));
+    this.#longest = Math.max(...keys.map((key) => key.length));
+    for (let length = 0; length <= this.#longest; length += 1) {
       const candidates = keys.filter((key) => key.length === length);
       this.#byLength.push(candidates.map((key) => ({ key, bytes: Buffer.from(key) })));
     }
@@ -37,7 +69,7 @@ export class ProtocolKeys {
    * @returns the protocol key that this is exactly
    */
   find(bytes: Buffer, start: number, end: number, text: string | undefined): string | undefined {
-    if (text !== undefined) return this.#byFold.get(fold(text)) === text ? text : undefined;
+    if (text !== undefined) return this.#ofLength(text.length).find(({ key }) => key === text)?.key;
     const candidates = this.#ofLength(end - start);
     for (let i = 0; i < candidates.length; i += 1) {
       const candidate = candidates[i] as Candidate;
@@ -48,10 +80,15 @@ export class ProtocolKeys {
 
   /** Whether a key that `find` does not know could be taken for one that it knows. */
   isLookalike(bytes: Buffer, start: number, end: number, text: string | undefined): boolean {
-    if (text !== undefined) return this.#byFold.has(fold(text));
-    if (!isVisibleAscii(bytes, start, end)) return this.#byFold.has(fold(bytes.toString('utf8', start, end)));
+    if (text !== undefined) return this.#isFolded(text);
+    if (!isVisibleAscii(bytes, start, end)) return this.#isFolded(bytes.toString('utf8', start, end));
     if (this.#ofLength(end - start).length === 0) return false;
-    return this.#byFold.has(bytes.toString('latin1', start, end).toLowerCase());
+    return this.#folded.has(bytes.toString('latin1', start, end).toLowerCase());
+  }
+
+  #isFolded(text: string): boolean {
+    const result = fold(text, this.#longest);
+    return result !== undefined && this.#folded.has(result);
   }
 
   #ofLength(length: number): readonly Candidate[] {

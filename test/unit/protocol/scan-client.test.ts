@@ -293,6 +293,12 @@ describe('keys that come twice', () => {
     ['among many, with an escape', request(`"params":{"arguments":{${many},"\\u006b7":1}}`)],
     ['the empty key', request('"params":{"arguments":{"":1,"":2}}')],
     ['beyond ASCII', request('"params":{"arguments":{"é":1,"\\u00e9":2}}')],
+    ['the fifth, after an escaped one', request('"params":{"arguments":{"\\u0061":1,"b":1,"c":1,"d":1,"b":2}}')],
+    ['the sixth, escaped', request('"params":{"arguments":{"a":1,"b":1,"c":1,"d":1,"e":1,"\\u0063":2}}')],
+    [
+      'in the outer object, after an escape in the inner',
+      request('"params":{"arguments":{"a":1,"b":1,"c":1,"d":1,"e":1,"f":{"\\u0061":1},"d":2}}'),
+    ],
     ['the seventeenth', request(`"params":{"arguments":{${many.split(',').slice(0, 16).join(',')},"k3":1}}`)],
   ])('%s', (_name, text) => {
     expect(caught(() => scan(text))).toMatchObject({ code: 'INVALID_MESSAGE', id: 1 });
@@ -330,6 +336,10 @@ describe('keys that look like keys of the protocol', () => {
     ['fullwidth letters', request('"\uff50arams":{}')],
     ['a trailing NUL', request('"params\\u0000":{}')],
     ['a trailing space', request('"params ":{}')],
+    ['a long tail of spaces and NULs', request(`"params${' \\u0000'.repeat(100)}":{}`)],
+    ['a long tail of invisible characters', request(`"params${'\u200b\u2060'.repeat(100)}":{}`)],
+    ['a leading space', request('" params":{}')],
+    ['mathematical letters', request('"\u{1d5c9}\u{1d5ba}\u{1d5cb}\u{1d5ba}\u{1d5c6}\u{1d5cc}":{}')],
     ['a trailing no-break space', request('"params\u00a0":{}')],
     ['a zero-width space', request('"params\u200b":{}')],
     ['a zero-width joiner inside', request('"par\u200dams":{}')],
@@ -364,6 +374,20 @@ describe('keys that look like keys of the protocol', () => {
   )('%s in upper case, in params', (key) => {
     expect(() => scan(request(`"params":{"${key.toUpperCase()}":{}}`))).toThrow(InvalidMessageError);
     expect(scan(request(`"params":{"${key}":{}}`)).id).toBe(1);
+  });
+
+  test.each([
+    'par ams',
+    'paramsé',
+    'parame\u0301',
+    'рarams',
+    'params2',
+    'x'.repeat(500),
+    'é'.repeat(500),
+    ' ',
+    '\u200b',
+  ])('%j is a key of its own', (key) => {
+    expect(scan(request(`"${key}":1`)).id).toBe(1);
   });
 
   test('an id beside a look-alike is not to be trusted', () => {

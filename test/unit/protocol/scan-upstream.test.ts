@@ -117,6 +117,17 @@ describe('large results', () => {
     );
   });
 
+  test('end where they end, however many backslashes stand before a quote, and wherever', () => {
+    for (let padding = 40; padding < 56; padding += 1) {
+      for (let backslashes = 0; backslashes < 5; backslashes += 1) {
+        const tail = '\\\\'.repeat(backslashes);
+        const inside = `"a":"${'y'.repeat(padding)}${tail}","b":"}","c":"${'y'.repeat(padding)}${tail}\\"}"`;
+        const message = one(large(inside));
+        expect(textAt(message, message.resultSpan)?.endsWith(`${inside}}`)).toBe(true);
+      }
+    }
+  });
+
   test('may come before the rest, and in a batch', () => {
     const result = `{"t":"${'x'.repeat(70_000)}"}`;
     expect(one(`{"result":${result},"id":5,"jsonrpc":"2.0"}`)).toMatchObject({ kind: 'response', id: 5 });
