@@ -15,7 +15,7 @@ interface RouteRow {
   prefix: string;
   upstream: string;
   transport: string;
-  protocol: 'auto';
+  protocol: string;
   endpoints: string[];
   policy: string | null;
 }
@@ -28,11 +28,11 @@ export async function routes(options: RoutesOptions, io: Io): Promise<number> {
 }
 
 function rowsOf(config: GatewayConfig): RouteRow[] {
-  return config.upstreams.map(({ prefix, url, transport }) => ({
+  return config.upstreams.map(({ prefix, url, transport, protocol }) => ({
     prefix,
     upstream: redactUrl(url),
     transport,
-    protocol: 'auto',
+    protocol,
     endpoints: endpointPaths(config, prefix),
     policy: null,
   }));
