@@ -74,6 +74,15 @@ export class TestClient {
     return this.#sessionId;
   }
 
+  /** Where messages of an HTTP+SSE session go, and the id in it. */
+  get endpointPath(): string {
+    return this.#endpoint.slice(new URL(this.#endpoint).origin.length);
+  }
+
+  get endpointId(): string {
+    return new URL(this.#endpoint).searchParams.get('sessionId') ?? '';
+  }
+
   async initialize(timeoutMs?: number): Promise<Reply> {
     const params = { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'test', version: '1' } };
     const reply = await this.request('initialize', params, timeoutMs);
