@@ -105,7 +105,7 @@ function placeIncluded(
   try {
     bytes = readFileSync(file);
   } catch (error) {
-    report.problems.push(includer.problem(path, `cannot read ${shown}: ${readFailure(error)}`));
+    report.problems.push(includer.problem(path, `cannot read ${includer.nameOf(path, shown)}: ${readFailure(error)}`));
     return [];
   }
   const source = readYaml(bytes, { file: shown, baseDir: dirname(file), env: context.env }, report);

@@ -26,7 +26,9 @@ function resolveAll(files: object, path: Path, source: ConfigSource, cwd: string
     Object.assign(files, { [key]: absolute });
     const failure = whyUnreadable(absolute);
     if (failure !== undefined)
-      report.problems.push(source.problem([...path, key], `cannot read ${absolute}: ${failure}`));
+      report.problems.push(
+        source.problem([...path, key], `cannot read ${source.nameOf([...path, key], absolute)}: ${failure}`),
+      );
   }
 }
 

@@ -53,7 +53,8 @@ function expand(pattern: string, source: ConfigSource, path: Path, report: Repor
   } catch (error) {
     // A directory that is not there yet is an empty one: files may be dropped in later.
     const reason = readFailure(error);
-    if (reason !== 'no such file') report.problems.push(source.problem(path, `cannot list ${directory}: ${reason}`));
+    if (reason !== 'no such file')
+      report.problems.push(source.problem(path, `cannot list ${source.nameOf(path, directory)}: ${reason}`));
     return [];
   }
 }

@@ -22,8 +22,15 @@ export interface JsonSchema {
 
 /** The schema of what people write, not of what we make of it. */
 export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
-  return z.toJSONSchema(schema, { io: 'input' }) as JsonSchema;
+  const known = converted.get(schema);
+  if (known !== undefined) return known;
+  const result = z.toJSONSchema(schema, { io: 'input' }) as JsonSchema;
+  converted.set(schema, result);
+  return result;
 }
+
+/** A file full of mistakes asks for the same schema again and again. */
+const converted = new WeakMap<z.ZodType, JsonSchema>();
 
 export function knownKeys(schema: z.ZodType, path: Path): string[] {
   let here: JsonSchema[] = [jsonSchemaOf(schema)];

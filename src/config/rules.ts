@@ -14,7 +14,7 @@ const TOKEN_START = /^(Bearer |Basic |sk-|ghp_|gho_|github_pat_|glpat-|xox[abp]-
 /** Without authentication, only this machine may reach the gateway, unless the operator says otherwise. */
 export function checkExposure(server: ServerOptions, source: ConfigSource, report: Report): void {
   if (server.insecure || isLoopbackHost(server.host)) return;
-  const message = `${server.host} can be reached from other machines, and there is no authentication`;
+  const message = 'this address can be reached from other machines, and there is no authentication';
   const hint = 'bind to 127.0.0.1, or set server.insecure: true';
   report.problems.push(source.problem(['server', 'host'], message, { hint }));
 }

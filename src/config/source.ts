@@ -92,6 +92,11 @@ export class ConfigSource {
     return resolve(this.#origins.has(pathKey(path)) ? cwd : this.#baseDir, file);
   }
 
+  /** How a message names the file that stands at `path`: not at all when its name came from a variable. */
+  nameOf(path: Path, file: string): string {
+    return this.isExpanded(path) ? 'the file named here' : file;
+  }
+
   /** Where the value (or its key) is written; for something missing, the nearest thing around it. */
   locate(path: Path, at: 'key' | 'value' = 'value'): Position {
     for (let length = path.length; length >= 0; length -= 1) {

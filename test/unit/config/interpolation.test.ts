@@ -102,3 +102,11 @@ describe('in a file', () => {
   test('keys are never expanded', () =>
     expect(lines(`${ONE}"\${A}": 1`, { env: { A: 'server' } })[0]).toMatch(/^g\.yaml:2:1: unknown key "\$\{A\}"/));
 });
+
+test('file names and addresses from variables are not shown either', () => {
+  const text =
+    'server: { host: "${X}", tls: { certFile: "${X}", keyFile: "${X}" } }\ninclude: ["${X}", "${X}/*.yaml"]\n';
+  const found = lines(text, { env: { X: 'canary' } });
+  expect(found).toHaveLength(4);
+  expect(found.join()).not.toContain('canary');
+});

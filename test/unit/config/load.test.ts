@@ -247,7 +247,7 @@ const REFUSALS: [string, string, string[]][] = [
     'listening beyond loopback',
     `${ONE}server: { host: 0.0.0.0 }\n`,
     [
-      'g.yaml:2:17: 0.0.0.0 can be reached from other machines, and there is no authentication (bind to 127.0.0.1, or set server.insecure: true)',
+      'g.yaml:2:17: this address can be reached from other machines, and there is no authentication (bind to 127.0.0.1, or set server.insecure: true)',
     ],
   ],
   [
