@@ -34,12 +34,16 @@ export interface EventStreamOwner {
 export const KEEP_ALIVE_MS = 15_000;
 /** A connection that takes no byte for this long while bytes wait is given up. */
 export const WRITE_DEADLINE_MS = 10_000;
+/** A large event goes out in slices: each one that is taken shows that the client still reads, however slow it is. */
+const SLICE_BYTES = 64 * 1024;
 
 export class EventStream implements ClientStream {
   readonly #owner: EventStreamOwner;
   readonly #options: EventStreamOptions;
   readonly #log: ReplayLog;
   #response: ServerResponse | undefined;
+  /** How much of the next event has gone out. */
+  #writtenBytes = 0;
   #isBlocked = false;
   #isPressing = false;
   #isFinished = false;
@@ -115,7 +119,8 @@ export class EventStream implements ClientStream {
   finish(): void {
     if (this.#isFinished) return;
     this.#isFinished = true;
-    this.#write();
+    if (this.#response === undefined) this.#owner.ended(this);
+    else this.#write();
   }
 
   /** Ends the connection at a place where the client can go on later. */
@@ -142,14 +147,26 @@ export class EventStream implements ClientStream {
     const response = this.#response;
     if (response !== undefined) {
       while (!this.#isBlocked) {
-        const bytes = this.#log.take();
+        const bytes = this.#nextSlice();
         if (bytes === undefined) break;
         this.#wroteSinceKeepAlive = true;
         if (!response.write(bytes)) this.#block();
       }
-      if (this.#isFinished && !this.#log.hasWaiting) this.#end(response);
+      // Not before the last byte was taken, or nothing would watch over it.
+      if (this.#isFinished && !this.#isBlocked) this.#end(response);
     }
     this.#setPressing(response !== undefined && this.#log.waitingBytes >= this.#options.bufferBytes);
+  }
+
+  #nextSlice(): Buffer | undefined {
+    const event = this.#log.next;
+    if (event === undefined) return undefined;
+    const start = this.#writtenBytes;
+    this.#writtenBytes += SLICE_BYTES;
+    if (this.#writtenBytes < event.length) return event.subarray(start, this.#writtenBytes);
+    this.#writtenBytes = 0;
+    this.#log.advance();
+    return start === 0 ? event : event.subarray(start);
   }
 
   #end(response: ServerResponse): void {
@@ -189,6 +206,7 @@ export class EventStream implements ClientStream {
   readonly #onKeepAlive = (): void => {
     const response = this.#response;
     if (response === undefined) return;
+    if (!this.#wroteSinceKeepAlive) this.#log.settle();
     if (!this.#wroteSinceKeepAlive && !this.#isBlocked && !response.write(KEEP_ALIVE_COMMENT)) this.#block();
     this.#wroteSinceKeepAlive = false;
     this.#keepAlive = this.#options.timers.schedule(KEEP_ALIVE_MS, this.#onKeepAlive);
@@ -203,6 +221,7 @@ export class EventStream implements ClientStream {
     this.#writeDeadline?.cancel();
     this.#writeDeadline = undefined;
     this.#isBlocked = false;
+    this.#writtenBytes = 0;
     response.off('drain', this.#onDrain);
     response.off('close', this.#onClose);
     return response;

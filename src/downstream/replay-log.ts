@@ -1,6 +1,7 @@
 /**
  * The events of one stream, in order: those the client has not been given yet, and a tail of those it has, for when the connection
  * turns out to have been cut. Bounded: past the limit what was given goes first, then notifications, and a response never silently.
+ * What was given last may never have arrived, so of a client that is away half the room is kept for it.
  */
 import type { BufferBudget } from './buffer-budget.js';
 
@@ -33,10 +34,6 @@ export class ReplayLog {
     return this.#waitingBytes;
   }
 
-  get hasWaiting(): boolean {
-    return this.#next < this.#events.length;
-  }
-
   get retainedBytes(): number {
     return this.#bytes;
   }
@@ -48,19 +45,34 @@ export class ReplayLog {
   append(sequence: number, bytes: Buffer, isNotification: boolean, mayDrop: boolean): boolean {
     this.#events.push({ sequence, bytes, isNotification });
     this.#bytes += bytes.length;
-    this.#waitingBytes += bytes.length;
     this.#budget.take(bytes.length);
-    this.#trimGiven();
-    return !mayDrop || this.#isWithinLimit() || this.#dropNotifications();
+    this.#setWaiting(this.#waitingBytes + bytes.length);
+    this.#forgetGiven(mayDrop ? this.#limitBytes / 2 : 0);
+    if (!mayDrop || this.#isWithinLimit()) return true;
+    this.#dropNotifications();
+    this.#forgetGiven(0);
+    return this.#isWithinLimit();
   }
 
-  /** The next event to give out; undefined when all are. */
-  take(): Buffer | undefined {
+  /** The next event to give out; undefined when all are. Stays the next one until `advance`. */
+  get next(): Buffer | undefined {
+    return this.#events[this.#next]?.bytes;
+  }
+
+  /** The next event was given out whole. */
+  advance(): void {
     const event = this.#events[this.#next];
-    if (event === undefined) return undefined;
+    if (event === undefined) return;
     this.#next += 1;
-    this.#waitingBytes -= event.bytes.length;
-    return event.bytes;
+    this.#setWaiting(this.#waitingBytes - event.bytes.length);
+  }
+
+  /** What was given out has had time to arrive: from now on no single event may be larger than the limit. */
+  settle(): void {
+    while (this.#next > 0 && this.#isTooLarge()) {
+      this.#forget(this.#events.shift() as LoggedEvent);
+      this.#next -= 1;
+    }
   }
 
   /** Whether the log knows everything that came behind `sequence`, and `sequence` is of this stream. */
@@ -73,8 +85,9 @@ export class ReplayLog {
   rewindTo(sequence: number): void {
     const index = this.#events.findIndex((event) => event.sequence > sequence);
     this.#next = index === -1 ? this.#events.length : index;
-    this.#waitingBytes = 0;
-    for (let i = this.#next; i < this.#events.length; i += 1) this.#waitingBytes += this.#events[i]?.bytes.length ?? 0;
+    let waiting = 0;
+    for (let i = this.#next; i < this.#events.length; i += 1) waiting += this.#events[i]?.bytes.length ?? 0;
+    this.#setWaiting(waiting);
   }
 
   clear(): void {
@@ -82,15 +95,20 @@ export class ReplayLog {
     this.#events = [];
     this.#next = 0;
     this.#bytes = 0;
-    this.#waitingBytes = 0;
+    this.#setWaiting(0);
+  }
+
+  #setWaiting(bytes: number): void {
+    this.#budget.waits(bytes - this.#waitingBytes);
+    this.#waitingBytes = bytes;
   }
 
   /** Keeps a tail of what was given, and always the newest event: it may be the one that was cut off. */
-  #trimGiven(): void {
+  #forgetGiven(keepBytes: number): void {
     let count = 0;
-    while (count < this.#next && count < this.#events.length - 1 && !this.#isWithinLimit()) {
-      const event = this.#events[count] as LoggedEvent;
-      this.#forget(event);
+    while (count < this.#next && count < this.#events.length - 1 && this.#isTooLarge()) {
+      if (this.#bytes - this.#waitingBytes <= keepBytes) break;
+      this.#forget(this.#events[count] as LoggedEvent);
       count += 1;
     }
     if (count === 0) return;
@@ -103,8 +121,12 @@ export class ReplayLog {
     return this.#bytes <= this.#limitBytes && !this.#budget.isExceeded;
   }
 
+  #isTooLarge(): boolean {
+    return this.#bytes > this.#limitBytes || this.#budget.isFull;
+  }
+
   /** Oldest first. A hole in the numbers is fine: the client never saw those, and ids only have to grow. */
-  #dropNotifications(): boolean {
+  #dropNotifications(): void {
     let index = this.#next;
     while (!this.#isWithinLimit() && index < this.#events.length) {
       const event = this.#events[index] as LoggedEvent;
@@ -114,10 +136,9 @@ export class ReplayLog {
       }
       this.#events.splice(index, 1);
       this.#bytes -= event.bytes.length;
-      this.#waitingBytes -= event.bytes.length;
       this.#budget.giveBack(event.bytes.length);
+      this.#setWaiting(this.#waitingBytes - event.bytes.length);
     }
-    return this.#isWithinLimit();
   }
 
   #forget(event: LoggedEvent): void {

@@ -6,6 +6,8 @@ import { toWireError } from './error-response.js';
 const SMALL_BODY_BYTES = 64 * 1024;
 /** How long the rest of an unwanted body is taken and thrown away. */
 const LINGER_MS = 5000;
+/** A client that takes no byte of its answer for this long is given up. */
+const READ_DEADLINE_MS = 10_000;
 
 /** Flat name, value, name, value ... as `writeHead` takes it without looking at each. */
 export type HeaderList = readonly string[];
@@ -42,6 +44,8 @@ export function sendEmpty(response: ServerResponse, status: number, extra: Heade
 export function sendJson(response: ServerResponse, status: number, body: Buffer | string, extra: HeaderList): void {
   const length = String(typeof body === 'string' ? Buffer.byteLength(body) : body.length);
   response.writeHead(status, [...JSON_TYPE, 'content-length', length, ...extra]);
+  // Node looks whether bytes are taken: a client that merely reads slowly is left alone.
+  if (body.length > SMALL_BODY_BYTES) response.setTimeout(READ_DEADLINE_MS);
   response.end(body);
 }
 

@@ -11,8 +11,9 @@ export interface StreamsListener {
   close(reason: string): void;
 }
 
-/** Streams of answered requests that are kept, for a client whose connection broke under the last event. */
+/** Streams of answered requests that are kept, for a client whose connection broke under the last event: so many, and so long. */
 const MAX_ENDED_STREAMS = 8;
+const ENDED_STREAM_KEPT_MS = 60_000;
 
 export class SessionStreams implements EventStreamOwner {
   readonly sessionId: string;
@@ -23,6 +24,7 @@ export class SessionStreams implements EventStreamOwner {
   #sequence = 0;
   #pressing = 0;
   #isClosed = false;
+  #isExpiring = false;
 
   constructor(sessionId: string, options: EventStreamOptions, listener: StreamsListener) {
     this.sessionId = sessionId;
@@ -94,13 +96,38 @@ export class SessionStreams implements EventStreamOwner {
 
   ended(stream: EventStream): void {
     if (!this.#replies.has(stream)) return;
-    const ended = [...this.#replies].filter((reply) => reply.isFinished);
-    for (const oldest of ended.slice(0, Math.max(0, ended.length - MAX_ENDED_STREAMS))) this.drop(oldest);
+    const ended = this.#endedReplies();
+    let excess = ended.length - MAX_ENDED_STREAMS;
+    let bytes = ended.reduce((sum, reply) => sum + reply.retainedBytes, 0);
+    for (const oldest of ended) {
+      if (excess <= 0 && !this.options.budget.isFull && (bytes <= this.options.bufferBytes || oldest === stream)) break;
+      excess -= 1;
+      bytes -= oldest.retainedBytes;
+      this.drop(oldest);
+    }
+    this.#expireLater();
   }
 
   overflowed(stream: EventStream): void {
     if (stream === this.#general) this.#listener.close('more was said than could be kept for an absent client');
     else this.drop(stream);
+  }
+
+  #endedReplies(): EventStream[] {
+    return [...this.#replies].filter((reply) => reply.isFinished && !reply.isAttached);
+  }
+
+  /** One timer for all: what had ended when it was set goes when it fires. */
+  #expireLater(): void {
+    if (this.#isExpiring) return;
+    const expiring = this.#endedReplies();
+    this.#isExpiring = expiring.length > 0;
+    if (!this.#isExpiring) return;
+    this.options.timers.schedule(ENDED_STREAM_KEPT_MS, () => {
+      this.#isExpiring = false;
+      for (const stream of expiring) if (!stream.isAttached) this.drop(stream);
+      this.#expireLater();
+    });
   }
 
   /** Forgets a reply stream nobody will come back for. */
