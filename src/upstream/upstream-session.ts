@@ -161,7 +161,6 @@ export class UpstreamSession implements UpstreamListener {
       if (this.#isClosed) return new UpstreamFailedError('the session was closed', 'no');
       await initialize.sendOver(transport);
       if (initialize.isAborted) throw new UpstreamFailedError('nobody waits for the session any more', 'unknown');
-      this.#upstream.learnKind(kind);
       return undefined;
     } catch (error) {
       if (this.#transport === transport) await this.#dropTransport();
@@ -177,6 +176,8 @@ export class UpstreamSession implements UpstreamListener {
       void this.#dropTransport();
       return;
     }
+    // Only an answer that is one tells how the server speaks: a web page takes every POST too.
+    if (this.#transport !== undefined) this.#upstream.learnKind(this.#transport.kind);
     this.#transport?.setProtocolVersion(version);
     this.#state = 'ready';
     this.#listener.onInitialized(version);
@@ -276,7 +277,11 @@ export class UpstreamSession implements UpstreamListener {
     const request = new OwnRequest(`gw:${this.#ownIds}`);
     this.#ownAnswer = request;
     const params = JSON.parse(message.raw.toString()) as { params?: object };
-    request.call = transport.send(ownRequest(request.id, message.method ?? '', params.params ?? {}), request, undefined);
+    request.call = transport.send(
+      ownRequest(request.id, message.method ?? '', params.params ?? {}),
+      request,
+      undefined,
+    );
     return request.answer;
   }
 
