@@ -32,8 +32,7 @@ export class CollectedBody {
   push(chunk: Buffer): boolean {
     this.#bytes += chunk.length;
     if (this.#bytes > this.#limitBytes) return false;
-    // The chunk is a view of a buffer that is read into again.
-    this.#chunks.push(Buffer.from(chunk));
+    this.#chunks.push(chunk);
     return true;
   }
 
@@ -89,11 +88,11 @@ export class EventBody {
     this.#decoder = new SseDecoder(
       {
         onEvent: (event) => {
-          handlers.onEventId(event.lastEventId);
+          handlers.onEventId(usableId(event.lastEventId));
           if (event.event === 'message') readMessages(event.data, logger, handlers.onMessage);
         },
         onEmptyEvent: (id) => {
-          handlers.onEventId(id);
+          handlers.onEventId(usableId(id));
           handlers.onPriming();
         },
         onRetry: (ms) => handlers.onRetry(ms),
@@ -110,4 +109,9 @@ export class EventBody {
       throw new UpstreamFailedError(text, 'unknown', { cause: error });
     }
   }
+}
+
+/** An id goes back in a header, which takes no other characters. */
+function usableId(id: string | undefined): string | undefined {
+  return id !== undefined && /^[\x20-\x7e]{1,1024}$/.test(id) ? id : undefined;
 }

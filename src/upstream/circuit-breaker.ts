@@ -44,8 +44,7 @@ export class CircuitBreaker {
     if (this.retryAfterMs > 0) return false;
     const now = this.#clock.now();
     // A probe whose outcome was never told (its caller went away) must not keep the circuit open for ever.
-    const isProbing =
-      this.#probeStartedAtMs !== undefined && now - this.#probeStartedAtMs < this.#options.cooldownMs;
+    const isProbing = this.#probeStartedAtMs !== undefined && now - this.#probeStartedAtMs < this.#options.cooldownMs;
     if (isProbing) return false;
     this.#probeStartedAtMs = now;
     return true;

@@ -5,7 +5,11 @@ import { StreamableHttpTransport } from './streamable-http-transport.js';
 import type { UpstreamListener, UpstreamTransport } from './transport.js';
 import type { Upstream } from './upstream.js';
 
-export function connectTransport(upstream: Upstream, kind: UpstreamKind, listener: UpstreamListener): UpstreamTransport {
+export function connectTransport(
+  upstream: Upstream,
+  kind: UpstreamKind,
+  listener: UpstreamListener,
+): UpstreamTransport {
   const options = {
     http: upstream.http,
     url: upstream.url,

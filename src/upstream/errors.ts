@@ -25,7 +25,8 @@ export class UpstreamRefusedError extends UpstreamError {
     super(`the upstream refused the message (HTTP ${status})`);
     this.status = status;
     this.executed = status < 500 ? 'no' : 'unknown';
-    this.retryAfterMs = retryAfter !== undefined && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) * 1000 : undefined;
+    this.retryAfterMs =
+      retryAfter !== undefined && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) * 1000 : undefined;
   }
 }
 

@@ -7,7 +7,6 @@ import { describeError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import type { Timer, TimerWheel } from '../core/timer-wheel.js';
 import type { Message } from '../protocol/message.js';
-import { scanUpstream } from '../protocol/scan.js';
 import { SseDecoder, type SseEvent } from '../protocol/sse-decoder.js';
 import type { Delivery, UpstreamError } from '../protocol/transport.js';
 import {
@@ -17,6 +16,7 @@ import {
   UpstreamTimeoutError,
   WrongTransportError,
 } from './errors.js';
+import { readMessages } from './answer-body.js';
 import type { HttpClient } from './http/client.js';
 import type { HttpClientError } from './http/errors.js';
 import { renderHeaders } from './http/headers.js';
@@ -154,8 +154,10 @@ export class SseTransport implements UpstreamTransport {
   #onEvent(event: SseEvent): void {
     if (this.#isClosed) return;
     if (event.event === 'endpoint') this.#onEndpoint(event.data.toString());
-    else if (event.event === 'message') this.#onMessageData(event.data);
+    else if (event.event === 'message') readMessages(event.data, this.#options.logger, this.#deliver);
   }
+
+  readonly #deliver = (message: Message): void => this.#listener.onMessage(message, undefined);
 
   #onEndpoint(reference: string): void {
     if (this.#endpointPath !== undefined) return;
@@ -170,20 +172,6 @@ export class SseTransport implements UpstreamTransport {
     this.#opening?.timer.cancel();
     this.#opening?.resolve();
     this.#opening = undefined;
-  }
-
-  #onMessageData(data: Buffer): void {
-    let messages: Message | readonly Message[];
-    try {
-      messages = scanUpstream(data);
-    } catch (error) {
-      this.#options.logger.warn('upstream_garbage', 'dropped an unreadable message of the upstream', {
-        reason: describeError(error),
-      });
-      return;
-    }
-    if (!Array.isArray(messages)) this.#listener.onMessage(messages as Message, undefined);
-    else for (const message of messages as readonly Message[]) this.#listener.onMessage(message, undefined);
   }
 
   #fail(error: UpstreamError): void {

@@ -71,7 +71,8 @@ export class StatelessCall implements UpstreamCall, ResponseHandler {
     if (status >= 400) this.#retryAfter = headers.get('retry-after');
     this.#kind = bodyKind(status, headers.get('content-type'), this.#message.kind === 'request');
     const { maxMessageBytes } = this.#upstream.dependencies;
-    if (this.#kind === 'json' || this.#kind === 'error') this.#collected = new CollectedBody(this.#kind, maxMessageBytes);
+    if (this.#kind === 'json' || this.#kind === 'error')
+      this.#collected = new CollectedBody(this.#kind, maxMessageBytes);
     if (this.#kind !== 'error') this.#delivery.accepted();
   }
 
@@ -86,7 +87,8 @@ export class StatelessCall implements UpstreamCall, ResponseHandler {
     if (this.#kind === 'json') readMessages(this.#takeBody(), this.#upstream.dependencies.logger, this.#deliver);
     else if (this.#kind === 'error') this.#deliverError();
     else if (this.#kind === 'none' && this.#message.kind !== 'request') this.#isOver = true;
-    if (!this.#isOver) this.#fail(new UpstreamFailedError('the upstream ended its answer without answering', 'unknown'));
+    if (!this.#isOver)
+      this.#fail(new UpstreamFailedError('the upstream ended its answer without answering', 'unknown'));
   }
 
   onError(error: HttpClientError): void {

@@ -1,39 +1,34 @@
 /** One POST to a Streamable HTTP upstream: the message out; the answer as JSON or as an event stream, resumed when it breaks. */
-import { describeError } from '../core/errors.js';
 import type { Timer } from '../core/timer-wheel.js';
 import type { Message } from '../protocol/message.js';
-import { scanUpstream } from '../protocol/scan.js';
-import { SseDecoder } from '../protocol/sse-decoder.js';
+import { Method } from '../protocol/methods.js';
 import type { Delivery, UpstreamError } from '../protocol/transport.js';
+import { type BodyKind, bodyKind, CollectedBody, EventBody, readErrorAnswer, readMessages } from './answer-body.js';
 import { UpstreamFailedError, UpstreamRefusedError, UpstreamSessionGoneError, WrongTransportError } from './errors.js';
 import type { HttpClientError } from './http/errors.js';
 import type { HttpCall, ResponseHandler, ResponseHeaders } from './http/types.js';
 import { failureOf } from './http-failure.js';
-import { maySendTwice, type StreamableHttpTransport } from './streamable-http-transport.js';
+import type { StreamableSession } from './streamable-http-session.js';
 import type { UpstreamCall } from './transport.js';
 
 /** How often a stream that ended early is asked for again without having brought anything new. */
 const MAX_FRUITLESS_RESUMES = 5;
 const DEFAULT_RETRY_MS = 1000;
 const MAX_RETRY_MS = 30_000;
+/** How long a stream may stay open after its answer before its connection is closed. */
 const LINGER_MS = 5000;
-/** An error page is read this far for a JSON-RPC error, no further. */
-const MAX_ERROR_BODY_BYTES = 64 * 1024;
 const WRONG_TRANSPORT_STATUSES: ReadonlySet<number> = new Set([400, 404, 405, 406, 415]);
 
-type BodyKind = 'none' | 'json' | 'events' | 'error';
-
 export class PostCall implements UpstreamCall, ResponseHandler {
-  readonly #transport: StreamableHttpTransport;
+  readonly #session: StreamableSession;
   readonly #message: Message;
   readonly #delivery: Delivery;
   #call: HttpCall | undefined;
   #status = 0;
   #retryAfter: string | undefined;
-  #body: BodyKind = 'none';
-  #chunks: Buffer[] = [];
-  #bytes = 0;
-  #decoder: SseDecoder | undefined;
+  #kind: BodyKind = 'none';
+  #collected: CollectedBody | undefined;
+  #events: EventBody | undefined;
   #lastEventId: string | undefined;
   #retryMs = DEFAULT_RETRY_MS;
   #fruitlessResumes = 0;
@@ -42,22 +37,22 @@ export class PostCall implements UpstreamCall, ResponseHandler {
   #isPaused = false;
   #isOver = false;
 
-  constructor(transport: StreamableHttpTransport, message: Message, delivery: Delivery) {
-    this.#transport = transport;
+  constructor(session: StreamableSession, message: Message, delivery: Delivery) {
+    this.#session = session;
     this.#message = message;
     this.#delivery = delivery;
   }
 
   start(headers: string): void {
-    this.#call = this.#transport.options.http.request(
+    this.#call = this.#session.http.request(
       {
         method: 'POST',
-        path: this.#transport.path,
+        path: this.#session.path,
         headers,
         body: this.#message.raw,
         // The exchange that waits for the answer has its own deadline, and aborts.
         headersTimeoutMs: 0,
-        retryStale: maySendTwice(this.#message),
+        retryStale: this.#message.method !== Method.toolsCall,
       },
       this,
     );
@@ -83,189 +78,132 @@ export class PostCall implements UpstreamCall, ResponseHandler {
   onHeaders(status: number, headers: ResponseHeaders): void {
     this.#status = status;
     if (status >= 400) this.#retryAfter = headers.get('retry-after');
-    if (this.#message.method === 'initialize' && status < 300) this.#transport.adoptSession(headers.get('mcp-session-id'));
-    const contentType = (headers.get('content-type') ?? '').toLowerCase();
-    this.#body = bodyKind(status, contentType, this.#message.kind);
-    if (this.#body === 'events') this.#decoder ??= this.#newDecoder();
-    if (this.#body !== 'error') this.#delivery.accepted();
+    if (status < 300 && this.#message.method === Method.initialize) this.#session.adopt(headers.get('mcp-session-id'));
+    this.#kind = bodyKind(status, headers.get('content-type'), this.#isAnswerDue);
+    if (this.#kind === 'events') this.#events = this.#newEventBody();
+    else if (this.#kind !== 'none') this.#collected = new CollectedBody(this.#kind, this.#session.maxMessageBytes);
+    if (this.#kind !== 'error') this.#delivery.accepted();
   }
 
   onData(chunk: Buffer): void {
     if (this.#isOver) return;
-    if (this.#body === 'events') this.#pushEvents(chunk);
-    else if (this.#body !== 'none') this.#collect(chunk);
+    if (this.#kind === 'events') this.#pushEvents(chunk);
+    else if (this.#collected?.push(chunk) === false) this.#onTooLarge();
   }
 
   onEnd(): void {
     this.#lingerTimer?.cancel();
     if (this.#isOver) return;
-    if (this.#body === 'events') this.#resumeOrFail(new UpstreamFailedError('the upstream ended the stream without an answer', 'unknown'));
-    else if (this.#body === 'json') this.#deliverJson();
-    else if (this.#body === 'error') this.#deliverError();
-    else if (this.#message.kind === 'request') this.#fail(this.#noAnswer());
+    const unanswered = new UpstreamFailedError('the upstream ended its answer without answering', 'unknown');
+    if (this.#kind === 'events') this.#resumeOrFail(unanswered);
+    else if (this.#kind === 'error') this.#deliverError();
+    else {
+      if (this.#kind === 'json') readMessages(this.#takeBody(), this.#session.logger, this.#deliver);
+      if (this.#isAnswerDue) this.#fail(unanswered);
+    }
   }
 
   onError(error: HttpClientError): void {
     this.#lingerTimer?.cancel();
     if (this.#isOver) return;
-    const failure = failureOf(error);
-    if (this.#body === 'events') this.#resumeOrFail(failure);
-    else this.#fail(failure);
+    if (this.#kind === 'events') this.#resumeOrFail(failureOf(error));
+    else this.#fail(failureOf(error));
   }
 
-  #newDecoder(): SseDecoder {
-    return new SseDecoder(
+  get #isAnswerDue(): boolean {
+    return this.#message.kind === 'request';
+  }
+
+  #newEventBody(): EventBody {
+    return new EventBody(
       {
-        onEvent: (event) => {
-          this.#noteEventId(event.lastEventId);
-          if (event.event === 'message') this.#deliverData(event.data);
+        onMessage: this.#deliver,
+        onEventId: (id) => {
+          this.#lastEventId = id;
+          this.#fruitlessResumes = 0;
         },
-        // A priming event: the server means to take its time, or to let us come back for the answer.
-        onEmptyEvent: (lastEventId) => {
-          this.#noteEventId(lastEventId);
-          this.#delivery.primed();
-        },
+        // The server means to take its time, or to let us come back for the answer.
+        onPriming: () => this.#delivery.primed(),
         onRetry: (ms) => {
           this.#retryMs = Math.min(ms, MAX_RETRY_MS);
         },
       },
-      this.#transport.options.maxMessageBytes,
+      this.#session.logger,
+      this.#session.maxMessageBytes,
     );
-  }
-
-  #noteEventId(id: string | undefined): void {
-    this.#lastEventId = id;
-    this.#fruitlessResumes = 0;
   }
 
   #pushEvents(chunk: Buffer): void {
     try {
-      this.#decoder?.push(chunk);
+      this.#events?.push(chunk);
     } catch (error) {
       this.#call?.abort();
-      this.#fail(new UpstreamFailedError(`the upstream broke the event stream: ${describeError(error)}`, 'unknown'));
+      this.#fail(error as UpstreamError);
     }
   }
 
-  #collect(chunk: Buffer): void {
-    this.#bytes += chunk.length;
-    const limit = this.#body === 'error' ? MAX_ERROR_BODY_BYTES : this.#transport.options.maxMessageBytes;
-    if (this.#bytes <= limit) {
-      // The chunk is a view of a buffer that is read into again.
-      this.#chunks.push(Buffer.from(chunk));
-      return;
-    }
+  #onTooLarge(): void {
     this.#call?.abort();
-    if (this.#body === 'error') this.#deliverError();
+    if (this.#kind === 'error') this.#deliverError();
     else this.#fail(new UpstreamFailedError('the answer of the upstream is too large', 'unknown'));
   }
 
   #takeBody(): Buffer {
-    const [first] = this.#chunks;
-    const body = this.#chunks.length === 1 && first !== undefined ? first : Buffer.concat(this.#chunks);
-    this.#chunks = [];
-    return body;
+    return this.#collected?.take() ?? Buffer.alloc(0);
   }
 
-  #deliverJson(): void {
-    this.#deliverData(this.#takeBody());
-    if (!this.#isOver && this.#message.kind === 'request') this.#fail(this.#noAnswer());
-  }
-
-  #deliverData(data: Buffer): void {
-    let messages: Message | readonly Message[];
-    try {
-      messages = scanUpstream(data);
-    } catch (error) {
-      this.#transport.options.logger.warn('upstream_garbage', 'dropped an unreadable message of the upstream', {
-        reason: describeError(error),
-      });
-      return;
-    }
-    if (Array.isArray(messages)) for (const message of messages as readonly Message[]) this.#deliver(message);
-    else this.#deliver(messages as Message);
-  }
-
-  #deliver(message: Message): void {
-    const isAnswer = message.kind === 'response' && message.id === this.#message.id && this.#message.kind === 'request';
-    this.#transport.deliver(message, this.#delivery);
+  readonly #deliver = (message: Message): void => {
+    if (this.#isOver) return;
+    const isAnswer = this.#isAnswerDue && message.kind === 'response' && message.id === this.#message.id;
+    this.#session.deliver(message, this.#delivery);
     if (!isAnswer) return;
     this.#isOver = true;
     // A server should end the stream now; one that does not must not hold a socket for ever.
-    if (this.#body === 'events') {
-      this.#lingerTimer = this.#transport.options.timers.schedule(LINGER_MS, () => this.#call?.abort());
+    if (this.#kind === 'events') {
+      this.#lingerTimer = this.#session.timers.schedule(LINGER_MS, () => this.#call?.abort());
     }
-  }
+  };
 
   /** A status that is no success may still carry the JSON-RPC answer to this request. */
   #deliverError(): void {
     const status = this.#status;
     const body = this.#takeBody();
-    const answer = this.#readAnswer(body);
+    const answer = this.#isAnswerDue ? readErrorAnswer(body, this.#message.id) : undefined;
     if (answer !== undefined) {
       this.#delivery.accepted();
       this.#deliver(answer);
-      return;
-    }
-    if (this.#transport.hasSession && isSessionGone(status, body)) {
+    } else if (this.#session.hasId && isSessionGone(status, body)) {
       this.#fail(new UpstreamSessionGoneError());
-      this.#transport.sessionGone();
-      return;
-    }
-    const isFirst = this.#message.method === 'initialize';
-    if (isFirst && WRONG_TRANSPORT_STATUSES.has(status)) this.#fail(new WrongTransportError('Streamable HTTP', `HTTP ${status}`));
-    else this.#fail(new UpstreamRefusedError(status, this.#retryAfter));
-  }
-
-  #readAnswer(body: Buffer): Message | undefined {
-    try {
-      const message = scanUpstream(body);
-      if (Array.isArray(message)) return undefined;
-      const single = message as Message;
-      return single.kind === 'response' && single.id !== undefined && single.id === this.#message.id ? single : undefined;
-    } catch {
-      // An error page in HTML or no body at all: the status alone speaks.
-      return undefined;
-    }
+      this.#session.gone();
+    } else if (this.#message.method === Method.initialize && WRONG_TRANSPORT_STATUSES.has(status)) {
+      this.#fail(new WrongTransportError('Streamable HTTP', `HTTP ${status}`));
+    } else this.#fail(new UpstreamRefusedError(status, this.#retryAfter));
   }
 
   #resumeOrFail(error: UpstreamError): void {
-    const canResume = this.#lastEventId !== undefined && this.#fruitlessResumes < MAX_FRUITLESS_RESUMES;
-    if (!canResume || this.#message.kind !== 'request') {
-      if (this.#message.kind === 'request') this.#fail(error);
+    if (!this.#isAnswerDue) return;
+    if (this.#lastEventId === undefined || this.#fruitlessResumes >= MAX_FRUITLESS_RESUMES) {
+      this.#fail(error);
       return;
     }
     this.#fruitlessResumes += 1;
-    this.#resumeTimer = this.#transport.options.timers.schedule(this.#retryMs, () => this.#resumeStream(error));
+    this.#resumeTimer = this.#session.timers.schedule(this.#retryMs, () => this.#resumeStream(error));
   }
 
   #resumeStream(error: UpstreamError): void {
-    if (this.#isOver || this.#transport.isClosed) return;
-    this.#decoder = this.#newDecoder();
-    this.#call = this.#transport.options.http.request(
-      {
-        method: 'GET',
-        path: this.#transport.path,
-        headers: this.#transport.streamHeaders(this.#lastEventId),
-        headersTimeoutMs: this.#transport.options.connectTimeoutMs,
-        retryStale: true,
+    if (this.#isOver || this.#session.isClosed) return;
+    this.#events = this.#newEventBody();
+    this.#call = this.#session.openStream(this.#lastEventId, {
+      onHeaders: (status) => {
+        if (status === 200) return;
+        this.#call?.abort();
+        this.#fail(error);
       },
-      {
-        onHeaders: (status) => {
-          if (status === 200) return;
-          this.#call?.abort();
-          this.#fail(error);
-        },
-        onData: (chunk) => this.onData(chunk),
-        onEnd: () => this.onEnd(),
-        onError: (failure) => this.onError(failure),
-      },
-    );
+      onData: (chunk) => this.onData(chunk),
+      onEnd: () => this.onEnd(),
+      onError: (failure) => this.onError(failure),
+    });
     if (this.#isPaused) this.#call.pause();
-  }
-
-  #noAnswer(): UpstreamError {
-    return new UpstreamFailedError('the upstream answered without an answer to this request', 'unknown');
   }
 
   #fail(error: UpstreamError): void {
@@ -273,13 +211,6 @@ export class PostCall implements UpstreamCall, ResponseHandler {
     this.#isOver = true;
     this.#delivery.failed(error);
   }
-}
-
-function bodyKind(status: number, contentType: string, sent: Message['kind']): BodyKind {
-  if (status >= 300 || status < 200) return 'error';
-  if (contentType.startsWith('text/event-stream')) return 'events';
-  if (contentType.startsWith('application/json') && sent === 'request') return 'json';
-  return 'none';
 }
 
 /** 404 by the specification; some servers answer an unknown session with 400 and an error that names no request. */

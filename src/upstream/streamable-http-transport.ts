@@ -6,14 +6,14 @@
 import type { Logger } from '../core/logger.js';
 import type { TimerWheel } from '../core/timer-wheel.js';
 import type { Message } from '../protocol/message.js';
-import { Method } from '../protocol/methods.js';
 import type { Delivery } from '../protocol/transport.js';
 import { UpstreamFailedError, UpstreamSessionGoneError } from './errors.js';
 import type { HttpClient } from './http/client.js';
 import { renderHeaders } from './http/headers.js';
-import type { HttpCall } from './http/types.js';
+import type { HttpCall, ResponseHandler } from './http/types.js';
 import { GeneralStream } from './streamable-http-general.js';
 import { PostCall } from './streamable-http-post.js';
+import type { StreamableSession } from './streamable-http-session.js';
 import type { UpstreamCall, UpstreamListener, UpstreamTransport } from './transport.js';
 
 export interface StreamableHttpOptions {
@@ -33,24 +33,32 @@ const POST_HEADERS = renderHeaders([
 ]);
 const STREAM_HEADERS = renderHeaders([['accept', 'text/event-stream']]);
 
-export class StreamableHttpTransport implements UpstreamTransport {
+export class StreamableHttpTransport implements UpstreamTransport, StreamableSession {
   readonly kind = 'streamable-http';
-  readonly options: StreamableHttpOptions;
-  readonly #listener: UpstreamListener;
+  readonly http: HttpClient;
   readonly path: string;
+  readonly timers: TimerWheel;
+  readonly logger: Logger;
+  readonly maxMessageBytes: number;
+  readonly #options: StreamableHttpOptions;
+  readonly #listener: UpstreamListener;
   #sessionId: string | undefined;
   #version: string | undefined;
   /** Header lines of any request of this session. */
-  requestHeaders: string;
+  #sessionHeaders: string;
   #postHeaders: string;
   #general: GeneralStream | undefined;
   #isClosed = false;
 
   constructor(options: StreamableHttpOptions, listener: UpstreamListener) {
-    this.options = options;
+    this.#options = options;
+    this.http = options.http;
+    this.timers = options.timers;
+    this.logger = options.logger;
+    this.maxMessageBytes = options.maxMessageBytes;
     this.path = options.url.pathname + options.url.search;
     this.#listener = listener;
-    this.requestHeaders = options.headers;
+    this.#sessionHeaders = options.headers;
     this.#postHeaders = options.headers + POST_HEADERS;
   }
 
@@ -90,9 +98,7 @@ export class StreamableHttpTransport implements UpstreamTransport {
     if (this.#sessionId !== undefined) await this.#deleteSession();
   }
 
-  // What the calls and the general stream of this transport need of it.
-
-  get hasSession(): boolean {
+  get hasId(): boolean {
     return this.#sessionId !== undefined;
   }
 
@@ -101,23 +107,24 @@ export class StreamableHttpTransport implements UpstreamTransport {
   }
 
   /** The answer to `initialize` names the session, or does not when the server is stateless. */
-  adoptSession(id: string | undefined): void {
+  adopt(id: string | undefined): void {
     if (this.#sessionId !== undefined || id === undefined || !/^[\x21-\x7e]+$/.test(id)) return;
     this.#sessionId = id;
     this.#renderHeaders();
   }
 
-  /** Header lines of a GET that opens an event stream, or goes on with one behind `lastEventId`. */
-  streamHeaders(lastEventId: string | undefined): string {
+  openStream(lastEventId: string | undefined, handler: ResponseHandler): HttpCall {
     const resume = lastEventId === undefined ? [] : [['last-event-id', lastEventId] as const];
-    return this.requestHeaders + STREAM_HEADERS + renderHeaders(resume);
+    const headers = this.#sessionHeaders + STREAM_HEADERS + renderHeaders(resume);
+    const headersTimeoutMs = this.#options.connectTimeoutMs;
+    return this.http.request({ method: 'GET', path: this.path, headers, headersTimeoutMs, retryStale: true }, handler);
   }
 
   deliver(message: Message, related: Delivery | undefined): void {
     if (!this.#isClosed) this.#listener.onMessage(message, related);
   }
 
-  sessionGone(): void {
+  gone(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#general?.close();
@@ -128,13 +135,13 @@ export class StreamableHttpTransport implements UpstreamTransport {
     const own: [string, string][] = [];
     if (this.#sessionId !== undefined) own.push(['mcp-session-id', this.#sessionId]);
     if (this.#version !== undefined) own.push(['mcp-protocol-version', this.#version]);
-    this.requestHeaders = this.options.headers + renderHeaders(own);
-    this.#postHeaders = this.requestHeaders + POST_HEADERS;
+    this.#sessionHeaders = this.#options.headers + renderHeaders(own);
+    this.#postHeaders = this.#sessionHeaders + POST_HEADERS;
   }
 
   /** Best effort: the server may not allow it (405), and nobody waits for the answer. */
   #deleteSession(): Promise<void> {
-    const { http, timers, connectTimeoutMs } = this.options;
+    const { http, timers, connectTimeoutMs } = this.#options;
     return new Promise((resolve) => {
       let call: HttpCall | undefined;
       const timer = timers.schedule(connectTimeoutMs, () => {
@@ -146,14 +153,15 @@ export class StreamableHttpTransport implements UpstreamTransport {
         resolve();
       };
       call = http.request(
-        { method: 'DELETE', path: this.path, headers: this.requestHeaders, headersTimeoutMs: connectTimeoutMs, retryStale: true },
+        {
+          method: 'DELETE',
+          path: this.path,
+          headers: this.#sessionHeaders,
+          headersTimeoutMs: connectTimeoutMs,
+          retryStale: true,
+        },
         { onHeaders: () => {}, onData: () => {}, onEnd: done, onError: done },
       );
     });
   }
-}
-
-/** A call that may be repeated on a fresh socket when a pooled one turns out to be dead: anything but running a tool. */
-export function maySendTwice(message: Message): boolean {
-  return message.method !== Method.toolsCall;
 }

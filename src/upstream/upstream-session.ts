@@ -28,8 +28,8 @@ export interface UpstreamSessionListener extends UpstreamListener {
  */
 type State = 'new' | 'opening' | 'ready' | 'waiting' | 'away' | 'closed';
 
-/** How long messages wait for the server to answer the request for a general stream. */
-const GENERAL_STREAM_WAIT_MS = 1000;
+/** How long messages wait for the server to take `notifications/initialized`, and for its answer to the request for a general stream. */
+const COURTESY_MS = 1000;
 
 export class UpstreamSession implements UpstreamListener {
   readonly #upstream: Upstream;
@@ -40,6 +40,8 @@ export class UpstreamSession implements UpstreamListener {
   #queue: QueuedCall[] = [];
   #isPaused = false;
   #ownAnswer: OwnRequest | undefined;
+  /** Grows with every loss and every new start, so that an attempt that was overtaken changes nothing. */
+  #epoch = 0;
   #ownIds = 0;
 
   constructor(upstream: Upstream, listener: UpstreamSessionListener) {
@@ -107,6 +109,7 @@ export class UpstreamSession implements UpstreamListener {
   onLost(error: UpstreamError): void {
     if (this.#state === 'closed') return;
     this.#releaseTransport();
+    this.#epoch += 1;
     this.#ownAnswer?.failed(error);
     this.#ownAnswer = undefined;
     this.#state = this.#state === 'opening' ? 'new' : 'away';
@@ -195,29 +198,33 @@ export class UpstreamSession implements UpstreamListener {
       return;
     }
     this.#state = 'waiting';
-    call
-      .sendOver(transport)
-      .then(() => this.#openGeneralStream(transport))
-      .catch((error: unknown) => call.failed(error as UpstreamError))
-      .finally(() => {
-        if (this.#state === 'waiting' && this.#transport === transport) this.#becomeReady(transport);
-      });
+    void this.#greet(call, transport).then(() => {
+      if (this.#state === 'waiting' && this.#transport === transport) this.#becomeReady(transport);
+    });
   }
 
-  #openGeneralStream(transport: UpstreamTransport): Promise<void> {
+  /** Says `initialized` and opens the general stream. What becomes of either shows in the calls that follow. */
+  async #greet(initialized: QueuedCall, transport: UpstreamTransport): Promise<void> {
+    await this.#briefly(initialized.sendOver(transport));
+    await this.#briefly(transport.openGeneralStream());
+  }
+
+  #briefly(work: Promise<unknown>): Promise<void> {
     return new Promise((resolve) => {
-      const timer = this.#upstream.dependencies.timers.schedule(GENERAL_STREAM_WAIT_MS, resolve);
+      const timer = this.#upstream.dependencies.timers.schedule(COURTESY_MS, resolve);
       const settle = (): void => {
         timer.cancel();
         resolve();
       };
-      transport.openGeneralStream().then(settle, settle);
+      work.then(settle, settle);
     });
   }
 
   /** A fresh upstream session under the same client session. One at a time; everything that comes meanwhile waits for it. */
   async #reestablish(): Promise<void> {
     this.#state = 'waiting';
+    this.#epoch += 1;
+    const epoch = this.#epoch;
     let timer: Timer | undefined;
     try {
       const { timers } = this.#upstream.dependencies;
@@ -228,11 +235,11 @@ export class UpstreamSession implements UpstreamListener {
         });
       });
       const transport = await Promise.race([this.#connectAgain(), deadline]);
-      if (this.#isClosed) return;
+      if (this.#isClosed || this.#epoch !== epoch) return;
       this.#listener.onReestablished();
       this.#becomeReady(transport);
     } catch (error) {
-      if (this.#isClosed) return;
+      if (this.#isClosed || this.#epoch !== epoch) return;
       this.#state = 'away';
       const failure = asFinalFailure(error as UpstreamError);
       for (const call of this.#takeQueue()) call.failed(failure);
@@ -250,8 +257,7 @@ export class UpstreamSession implements UpstreamListener {
     await this.#repeatInitialize(transport);
     const { initialized } = this.#handshake;
     if (initialized !== undefined) {
-      await new QueuedCall(initialized, NOBODY, undefined).sendOver(transport);
-      await this.#openGeneralStream(transport);
+      await this.#greet(new QueuedCall(initialized, NOBODY, undefined), transport);
     }
     for (const message of this.#handshake.state) await this.#repeatRequest(transport, message);
     return transport;
