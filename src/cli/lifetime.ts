@@ -1,4 +1,4 @@
-/** From listening to the end: signals and fatal errors, whichever comes first, decide the exit code. */
+/** From start to end: signals and fatal errors, whichever comes first, decide the exit code. */
 import { constants } from 'node:os';
 import { describeError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
@@ -22,53 +22,98 @@ const SAME_SIGNAL_MS = 50;
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 const FATAL_EVENTS = ['uncaughtException', 'unhandledRejection'] as const;
 
-/** @returns the exit code: 0 when drained, 70 after a fatal error, 128 + signal when a second signal cut the drain */
-export function untilStopped(
-  gateway: Stoppable,
+/**
+ * Starts the gateway and stays until it has stopped. Listens for signals before it starts, since whoever sees it ready
+ * may send one at once; one that comes earlier lets it start and then drain.
+ *
+ * @returns the exit code: 0 when drained, 70 after a fatal error, 128 + signal when a second signal cut the drain
+ * @throws what `start` throws
+ */
+export async function untilStopped(
+  start: () => Promise<Stoppable>,
   logger: Logger,
   source: SignalSource,
   now: () => number = () => performance.now(),
 ): Promise<number> {
-  return new Promise((resolve) => {
-    const listeners: [string, (value: unknown) => void][] = [];
-    let stoppingSinceMs: number | undefined;
-    let exitCode: number = EXIT.ok;
+  const lifetime = new Lifetime(logger, now);
+  const listeners = lifetime.listeners();
+  for (const [event, listener] of listeners) source.on(event, listener);
+  try {
+    return await lifetime.run(start());
+  } finally {
+    for (const [event, listener] of listeners) source.off(event, listener);
+  }
+}
 
-    const finish = (code: number) => {
-      for (const [event, listener] of listeners) source.off(event, listener);
-      resolve(code);
-    };
-    const drain = () => {
-      stoppingSinceMs = now();
-      gateway.stop().then(
-        () => finish(exitCode),
-        (error: unknown) => {
-          logger.error('drain_failed', describeError(error), { error });
-          finish(EXIT.internal);
-        },
-      );
-    };
-    const onSignal = (signal: (typeof STOP_SIGNALS)[number]) => {
-      if (stoppingSinceMs === undefined) {
-        logger.info('signal', `${signal}: stopping; a second signal ends at once`, { signal });
-        drain();
-      } else if (now() - stoppingSinceMs >= SAME_SIGNAL_MS) {
-        logger.warn('killed', `second ${signal}: ending at once`, { signal });
-        // Nothing is waited for: the process ends with whatever this has managed to close.
-        gateway.kill().catch((error: unknown) => logger.error('kill_failed', describeError(error)));
-        finish(128 + constants.signals[signal]);
-      }
-    };
-    const onFatal = (event: string, error: unknown) => {
-      logger.error('fatal', `${event}: ${describeError(error)}`, { error });
-      exitCode = EXIT.internal;
-      if (stoppingSinceMs === undefined) drain();
-    };
+class Lifetime {
+  readonly #logger: Logger;
+  readonly #now: () => number;
+  readonly #ended: Promise<number>;
+  #end: (exitCode: number) => void = () => {};
+  #gateway: Stoppable | undefined;
+  #stoppingSinceMs: number | undefined;
+  #exitCode: number = EXIT.ok;
 
-    for (const signal of STOP_SIGNALS) listeners.push([signal, () => onSignal(signal)]);
-    for (const event of FATAL_EVENTS) listeners.push([event, (error) => onFatal(event, error)]);
-    // Its default action ends the process, and a terminal that closes sends it.
-    listeners.push(['SIGHUP', () => logger.warn('reload_unsupported', 'SIGHUP is ignored: reload is not supported')]);
-    for (const [event, listener] of listeners) source.on(event, listener);
-  });
+  constructor(logger: Logger, now: () => number) {
+    this.#logger = logger;
+    this.#now = now;
+    this.#ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+  }
+
+  listeners(): [string, (value: unknown) => void][] {
+    return [
+      ...STOP_SIGNALS.map((signal): [string, () => void] => [signal, () => this.#onSignal(signal)]),
+      ...FATAL_EVENTS.map((event): [string, (error: unknown) => void] => [
+        event,
+        (error) => this.#onFatal(event, error),
+      ]),
+      // Its default action ends the process, and a terminal that closes sends it.
+      ['SIGHUP', () => this.#logger.warn('reload_unsupported', 'SIGHUP is ignored: reload is not supported')],
+    ];
+  }
+
+  run(starting: Promise<Stoppable>): Promise<number> {
+    const running = starting.then((gateway) => {
+      this.#gateway = gateway;
+      if (this.#stoppingSinceMs !== undefined) this.#drain(gateway);
+      return this.#ended;
+    });
+    return Promise.race([running, this.#ended]);
+  }
+
+  #onSignal(signal: (typeof STOP_SIGNALS)[number]): void {
+    if (this.#stoppingSinceMs === undefined) {
+      this.#logger.info('signal', `${signal}: stopping; a second signal ends at once`, { signal });
+      this.#stop();
+    } else if (this.#now() - this.#stoppingSinceMs >= SAME_SIGNAL_MS) {
+      this.#logger.warn('killed', `second ${signal}: ending at once`, { signal });
+      // Nothing is waited for: the process ends with whatever this has managed to close.
+      this.#gateway?.kill().catch((error: unknown) => this.#logger.error('kill_failed', describeError(error)));
+      this.#end(128 + constants.signals[signal]);
+    }
+  }
+
+  #onFatal(event: string, error: unknown): void {
+    this.#logger.error('fatal', `${event}: ${describeError(error)}`, { error });
+    this.#exitCode = EXIT.internal;
+    this.#stop();
+  }
+
+  #stop(): void {
+    if (this.#stoppingSinceMs !== undefined) return;
+    this.#stoppingSinceMs = this.#now();
+    if (this.#gateway !== undefined) this.#drain(this.#gateway);
+  }
+
+  #drain(gateway: Stoppable): void {
+    gateway.stop().then(
+      () => this.#end(this.#exitCode),
+      (error: unknown) => {
+        this.#logger.error('drain_failed', describeError(error), { error });
+        this.#end(EXIT.internal);
+      },
+    );
+  }
 }

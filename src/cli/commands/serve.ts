@@ -2,9 +2,9 @@
 import type { GatewayConfig } from '../../config/config.js';
 import { ConfigError } from '../../config/problem.js';
 import { describeError } from '../../core/errors.js';
-import { createLogger, type RootLogger } from '../../core/logger.js';
+import { createLogger, type Logger, type RootLogger } from '../../core/logger.js';
 import type { LoggingOptions } from '../../core/logging-options.js';
-import { startGateway } from '../../gateway/gateway.js';
+import { type RunningGateway, startGateway } from '../../gateway/gateway.js';
 import { banner, logStart } from '../banner.js';
 import type { Io } from '../io.js';
 import { untilStopped } from '../lifetime.js';
@@ -16,15 +16,19 @@ export async function serve(options: ServeOptions, io: Io): Promise<number> {
   const config = await configOf(options, io);
   const logger = openLog(config);
   try {
-    const gateway = await startGateway(config, { logger });
-    const started = { config, address: gateway.address, version: readVersion() };
-    // Among JSON lines the banner would be noise, so there the log says the same.
-    if (isForPeople(config.logging)) io.err(banner(started));
-    if (!isForPeople(config.logging) || config.logging.file !== undefined) logStart(started, logger);
-    return await untilStopped(gateway, logger, process);
+    return await untilStopped(() => start(config, logger, io), logger, process);
   } finally {
     await logger.close();
   }
+}
+
+async function start(config: GatewayConfig, logger: Logger, io: Io): Promise<RunningGateway> {
+  const gateway = await startGateway(config, { logger });
+  const started = { config, address: gateway.address, version: readVersion() };
+  // Among JSON lines the banner would be noise, so there the log says the same.
+  if (isForPeople(config.logging)) io.err(banner(started));
+  if (!isForPeople(config.logging) || config.logging.file !== undefined) logStart(started, logger);
+  return gateway;
 }
 
 function openLog(config: GatewayConfig): RootLogger {
