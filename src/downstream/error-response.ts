@@ -4,7 +4,12 @@ import { ErrorCode } from '../protocol/error-codes.js';
 import type { RpcError } from '../protocol/json-rpc.js';
 import type { RequestId } from '../protocol/message.js';
 import { InvalidMessageError, NotJsonError } from '../protocol/scan-errors.js';
-import { OverloadedError, SessionProtocolError, SessionUnknownError, TooManySessionsError } from '../protocol/session-errors.js';
+import {
+  OverloadedError,
+  SessionProtocolError,
+  SessionUnknownError,
+  TooManySessionsError,
+} from '../protocol/session-errors.js';
 import { HttpRefusalError, UnsupportedVersionError } from './errors.js';
 
 export interface WireError {
@@ -23,7 +28,8 @@ export function toWireError(error: unknown): WireError {
   if (error instanceof NotJsonError) return wire(400, ErrorCode.parseError, error.message);
   if (error instanceof InvalidMessageError) return wire(400, ErrorCode.invalidRequest, error.message, error.id);
   if (error instanceof SessionProtocolError) return wire(400, ErrorCode.invalidRequest, error.message, error.id);
-  if (error instanceof ModernRefusalError) return { ...wire(400, error.rpcCode, error.message, error.id), ...withData(error) };
+  if (error instanceof ModernRefusalError)
+    return { ...wire(400, error.rpcCode, error.message, error.id), ...withData(error) };
   // What a legacy server says: a client of both eras then falls back to `initialize`.
   if (error instanceof UnsupportedVersionError) return wire(400, ErrorCode.legacyServerError, error.message);
   if (error instanceof SessionUnknownError) return wire(404, ErrorCode.invalidRequest, error.message);

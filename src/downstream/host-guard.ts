@@ -26,7 +26,11 @@ export class HostGuard {
 
   constructor(options: HostGuardOptions) {
     const { domain, publicHost, allowedHosts, prefixes, host } = options;
-    const named = [...(domain === undefined ? [] : [domain]), ...(publicHost === undefined ? [] : [publicHost]), ...allowedHosts];
+    const named = [
+      ...(domain === undefined ? [] : [domain]),
+      ...(publicHost === undefined ? [] : [publicHost]),
+      ...allowedHosts,
+    ];
     this.#isOn = isLoopback(host) || named.length > 0;
     this.#routeOfName = new Map(domain === undefined ? [] : prefixes.map((prefix) => [`${prefix}.${domain}`, prefix]));
     const bound = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;

@@ -3,7 +3,13 @@
  * everything an operator asks goes through Koa.
  */
 import { readFileSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerOptions as NodeServerOptions, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerOptions as NodeServerOptions,
+  type ServerResponse,
+} from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Principal } from '../auth/principal.js';
@@ -73,7 +79,9 @@ export class HttpListener {
       this.#server.listen({ host: host.replace(/^\[|\]$/g, ''), port }, () => {
         this.#server.off('error', reject);
         this.#server.on('error', (error) => {
-          this.#dependencies.logger.error('listener_error', 'the listener reported an error', { reason: error.message });
+          this.#dependencies.logger.error('listener_error', 'the listener reported an error', {
+            reason: error.message,
+          });
         });
         resolve((this.#server.address() as AddressInfo).port);
       });
@@ -156,7 +164,12 @@ export class HttpListener {
         return;
       }
       if (request.method === 'OPTIONS') {
-        sendEmpty(response, 204, [...headers, 'allow', METHODS[endpoint.kind], ...OriginGuard.preflightHeaders(METHODS[endpoint.kind])]);
+        sendEmpty(response, 204, [
+          ...headers,
+          'allow',
+          METHODS[endpoint.kind],
+          ...OriginGuard.preflightHeaders(METHODS[endpoint.kind]),
+        ]);
         return;
       }
       this.#dispatch(endpoint, {

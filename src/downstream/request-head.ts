@@ -38,7 +38,8 @@ export function refuseAmbiguousHeaders(request: IncomingMessage): void {
     seen |= bit;
   }
   // A probe that speaks HTTP/1.0 need not send one.
-  if ((seen & HOST_BIT) === 0 && request.httpVersion !== '1.0') throw new HttpRefusalError(400, 'header host is missing');
+  if ((seen & HOST_BIT) === 0 && request.httpVersion !== '1.0')
+    throw new HttpRefusalError(400, 'header host is missing');
   refuseOddCoding(request);
 }
 

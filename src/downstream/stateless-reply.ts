@@ -48,8 +48,7 @@ export class StatelessReply implements StatelessStream {
     }
     this.#end();
     const retry = status === 503 ? ['retry-after', '1'] : [];
-    // The bytes may be a view of a buffer that is read into again before the socket takes them.
-    sendJson(this.#exchange.response, status, Buffer.from(message.raw), [...this.#exchange.headers, ...retry]);
+    sendJson(this.#exchange.response, status, message.raw, [...this.#exchange.headers, ...retry]);
   }
 
   abandon(): void {

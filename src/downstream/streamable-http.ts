@@ -4,7 +4,13 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { classify, type MirrorHeaders } from '../protocol/classify.js';
-import { allowsBatch, ASSUMED_HTTP_VERSION, isLegacyVersion, isModernVersion, understandsPrimingEvent } from '../protocol/eras.js';
+import {
+  allowsBatch,
+  ASSUMED_HTTP_VERSION,
+  isLegacyVersion,
+  isModernVersion,
+  understandsPrimingEvent,
+} from '../protocol/eras.js';
 import type { Message } from '../protocol/message.js';
 import { Method } from '../protocol/methods.js';
 import { scanClientBody } from '../protocol/scan.js';
@@ -132,7 +138,8 @@ function receiveBatch(exchange: HttpExchange, door: RouteDoor, messages: readonl
   }
   const requestCount = messages.filter((message) => message.kind === 'request').length;
   if (requestCount === 0) sendEmpty(exchange.response, 202, exchange.headers);
-  const reply = requestCount === 0 ? session.streams.general : new StreamableReply(exchange, session, NO_HEADERS, requestCount);
+  const reply =
+    requestCount === 0 ? session.streams.general : new StreamableReply(exchange, session, NO_HEADERS, requestCount);
   for (const message of messages) receiveOfBatch(session, message, reply, exchange);
 }
 
@@ -148,7 +155,8 @@ function receiveOfBatch(session: ClientSession, message: Message, reply: ClientS
 export function openGeneralStream(exchange: HttpExchange, door: RouteDoor): void {
   const { request, response } = exchange;
   refuseModern(request);
-  if (!accepts(request, 'text/event-stream')) throw new HttpRefusalError(406, 'the client must accept text/event-stream');
+  if (!accepts(request, 'text/event-stream'))
+    throw new HttpRefusalError(406, 'the client must accept text/event-stream');
   refuseUnknownVersion(request);
   const session = sessionOf(exchange, door, undefined);
   const lastEventId = request.headers['last-event-id'];
@@ -190,7 +198,9 @@ function sessionOf(exchange: HttpExchange, door: RouteDoor, message: Message | u
 function refuseModern(request: IncomingMessage): void {
   const version = single(request.headers['mcp-protocol-version']);
   if (version === undefined || !isModernVersion(version)) return;
-  throw new HttpRefusalError(405, `${request.method} does not exist in this revision of the protocol`, [['allow', 'POST']]);
+  throw new HttpRefusalError(405, `${request.method} does not exist in this revision of the protocol`, [
+    ['allow', 'POST'],
+  ]);
 }
 
 function refuseUnknownVersion(request: IncomingMessage): void {

@@ -48,10 +48,9 @@ export class StreamableReply implements ClientStream {
     this.#isOver = true;
     this.#decideTimer?.cancel();
     const { response } = this.#exchange;
-    // The bytes may be a view of a buffer that is read into again before the socket takes them.
     // A session the server refused to open has no id the client could use.
     const headers = message.isError ? this.#exchange.headers : this.#headers;
-    if (!response.destroyed) sendJson(response, 200, Buffer.from(message.raw), headers);
+    if (!response.destroyed) sendJson(response, 200, message.raw, headers);
   }
 
   abandon(): void {

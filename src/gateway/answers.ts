@@ -12,12 +12,18 @@ export function failureAnswer(id: RequestId, method: string, error: UpstreamErro
   const { toolCode, rpcCode } = codesOf(error);
   if (method !== Method.toolsCall) return errorResponse(id, { code: rpcCode, message: sentence(error) });
   const fate = error.executed === 'no' ? 'The call was not executed.' : 'The call may have been executed.';
-  return toolFailure(id, `${sentence(error)}. ${fate}`, { code: toolCode, executed: error.executed, ...retry(error) }, era);
+  return toolFailure(
+    id,
+    `${sentence(error)}. ${fate}`,
+    { code: toolCode, executed: error.executed, ...retry(error) },
+    era,
+  );
 }
 
 function codesOf(error: UpstreamError): { toolCode: ToolFailureCode; rpcCode: number } {
   if (error instanceof CircuitOpenError) return { toolCode: 'circuit_open', rpcCode: ErrorCode.unavailable };
-  if (error instanceof UpstreamTimeoutError) return { toolCode: 'upstream_timeout', rpcCode: ErrorCode.upstreamTimeout };
+  if (error instanceof UpstreamTimeoutError)
+    return { toolCode: 'upstream_timeout', rpcCode: ErrorCode.upstreamTimeout };
   return { toolCode: 'upstream_failed', rpcCode: ErrorCode.upstreamFailed };
 }
 

@@ -124,7 +124,11 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     if (isInitialize) this.#isInitializing = true;
     const exchange = this.#register(request, stream);
     const outgoing = exchange.upstreamId === request.id ? request : withId(request, exchange.upstreamId);
-    exchange.call = this.#upstream.send(outgoing, exchange, forwardedHeaders(upstream.options.forwardHeaders, caller.headers));
+    exchange.call = this.#upstream.send(
+      outgoing,
+      exchange,
+      forwardedHeaders(upstream.options.forwardHeaders, caller.headers),
+    );
     if (exchange.isSettled) exchange.call.abort();
     else if (this.#isPressed) exchange.call.pause();
   }
@@ -195,13 +199,20 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   }
 
   onReestablished(): void {
-    this.#logger.info('upstream_session_reopened', 'opened a new upstream session for a client session', this.#fields());
+    this.#logger.info(
+      'upstream_session_reopened',
+      'opened a new upstream session for a client session',
+      this.#fields(),
+    );
     const data = 'The connection to the server was lost and made anew. State it kept for this session may be gone.';
     this.streams.general.send(ownNotification(Method.message, { level: 'warning', logger: 'mcp-gateway', data }));
   }
 
   onLost(error: UpstreamError): void {
-    this.#logger.info('upstream_session_lost', 'an upstream session ended', { ...this.#fields(), reason: error.message });
+    this.#logger.info('upstream_session_lost', 'an upstream session ended', {
+      ...this.#fields(),
+      reason: error.message,
+    });
     // A stream that ends is no failed call: whether the upstream is well shows when it is asked again.
     this.#isLosing = true;
     for (const exchange of [...this.#exchanges.values()]) exchange.failed(error);
@@ -319,4 +330,3 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     return { session: this.record.label, route: this.#route.prefix };
   }
 }
-

@@ -60,6 +60,8 @@ export class DiscoverCache {
 function carriedOnly(result: Record<string, unknown>): Record<string, unknown> {
   const { supportedVersions } = result;
   if (!Array.isArray(supportedVersions)) return result;
-  const carried = supportedVersions.filter((version) => MODERN_VERSIONS.includes(version) || LEGACY_VERSIONS.includes(version));
+  const carried = supportedVersions.filter(
+    (version) => MODERN_VERSIONS.includes(version) || LEGACY_VERSIONS.includes(version),
+  );
   return carried.length === supportedVersions.length ? result : { ...result, supportedVersions: carried };
 }

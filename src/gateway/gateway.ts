@@ -104,7 +104,10 @@ class Gateway implements RunningGateway, OpsView {
   async kill(): Promise<void> {
     this.#isDraining = true;
     await this.#listener.close();
-    await Promise.race([this.#runtime.dispose('the gateway was stopped'), delay(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
+    await Promise.race([
+      this.#runtime.dispose('the gateway was stopped'),
+      delay(CLOSE_TIMEOUT_MS, undefined, { ref: false }),
+    ]);
     this.#isListening = false;
   }
 
@@ -113,7 +116,11 @@ class Gateway implements RunningGateway, OpsView {
   }
 
   isReady(): boolean {
-    return this.#isListening && !this.#isDraining && this.#requiredRoutes().every((route) => route.upstream.breaker.state !== 'open');
+    return (
+      this.#isListening &&
+      !this.#isDraining &&
+      this.#requiredRoutes().every((route) => route.upstream.breaker.state !== 'open')
+    );
   }
 
   status(): object {
@@ -164,15 +171,22 @@ class Gateway implements RunningGateway, OpsView {
   async #drainAndStop(): Promise<void> {
     const { preStopMs, timeoutMs } = this.#config.server.drain;
     this.#isDraining = true;
-    this.#logger.info('draining', 'no longer ready; finishing what is under way', { inFlight: this.#runtime.admission.inFlight });
+    this.#logger.info('draining', 'no longer ready; finishing what is under way', {
+      inFlight: this.#runtime.admission.inFlight,
+    });
     if (preStopMs > 0) await delay(preStopMs);
     this.#listener.drain();
     const deadline = Date.now() + timeoutMs;
     while (this.#runtime.admission.inFlight > 0 && Date.now() < deadline) await delay(DRAIN_POLL_MS);
     const cut = this.#runtime.admission.inFlight;
-    await Promise.race([this.#runtime.dispose('the gateway is stopping'), delay(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
+    await Promise.race([
+      this.#runtime.dispose('the gateway is stopping'),
+      delay(CLOSE_TIMEOUT_MS, undefined, { ref: false }),
+    ]);
     await this.#listener.close();
     this.#isListening = false;
-    this.#logger.info('stopped', cut === 0 ? 'stopped; everything had finished' : 'stopped; some calls were cut', { cut });
+    this.#logger.info('stopped', cut === 0 ? 'stopped; everything had finished' : 'stopped; some calls were cut', {
+      cut,
+    });
   }
 }

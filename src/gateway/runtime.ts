@@ -17,7 +17,12 @@ export interface Runtime {
 }
 
 /** @param isDraining Asked before every new session. */
-export function buildRuntime(config: GatewayConfig, logger: Logger, replica: string, isDraining: () => boolean): Runtime {
+export function buildRuntime(
+  config: GatewayConfig,
+  logger: Logger,
+  replica: string,
+  isDraining: () => boolean,
+): Runtime {
   const { limits, sessions } = config.server;
   const timers = new TimerWheel();
   const admission = new Admission(limits.inFlight);

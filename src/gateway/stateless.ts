@@ -237,4 +237,3 @@ function speaksLegacy(answer: Message): boolean {
   const { error } = JSON.parse(answer.raw.toString()) as { error?: { code?: unknown } };
   return error?.code === ErrorCode.legacyServerError;
 }
-

@@ -74,5 +74,8 @@ export function emptyResponse(id: RequestId): Message {
 
 /** An answer whose result is JSON text already. */
 export function resultResponse(id: RequestId, resultJson: string): Message {
-  return new OwnMessage({ kind: 'response', id }, JSON.parse(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${resultJson}}`) as object);
+  return new OwnMessage(
+    { kind: 'response', id },
+    JSON.parse(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${resultJson}}`) as object,
+  );
 }

@@ -79,7 +79,10 @@ function unseal(sealed: Buffer, key: Buffer): Buffer | undefined {
   decipher.setAAD(sealed.subarray(0, 1));
   decipher.setAuthTag(sealed.subarray(SEALED_BYTES - TAG_BYTES));
   try {
-    return Buffer.concat([decipher.update(sealed.subarray(1 + NONCE_BYTES, SEALED_BYTES - TAG_BYTES)), decipher.final()]);
+    return Buffer.concat([
+      decipher.update(sealed.subarray(1 + NONCE_BYTES, SEALED_BYTES - TAG_BYTES)),
+      decipher.final(),
+    ]);
   } catch {
     return undefined;
   }

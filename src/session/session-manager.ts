@@ -112,4 +112,3 @@ export class SessionManager<S extends ManagedSession> {
     return this.#dependencies.timers.schedule(delayMs, () => this.close(session, reason));
   }
 }
-

@@ -50,8 +50,8 @@ export class PostCall implements UpstreamCall, ResponseHandler {
         path: this.#session.path,
         headers,
         body: this.#message.raw,
-        // The exchange that waits for the answer has its own deadline, and aborts.
-        headersTimeoutMs: 0,
+        // The exchange that waits for an answer has its own deadline, and aborts; nobody does so for the rest.
+        ...(this.#message.kind === 'request' ? { headersTimeoutMs: 0 } : {}),
         retryStale: this.#message.method !== Method.toolsCall,
       },
       this,

@@ -1,0 +1,231 @@
+import { type Clock, systemClock } from '../core/clock.js';
+import { type KeptArguments, keepArguments } from './arguments.js';
+import { type OpenAuditFile, openAuditFile } from './audit-file.js';
+import { BatchWriter } from './batch-writer.js';
+import { AuditChain } from './chain.js';
+import { CheckpointKeeper } from './checkpoint-keeper.js';
+import { AuditFileError } from './errors.js';
+import { type AuditEvent, CONTINUED } from './event.js';
+import { capped, cappedAndRedacted } from './field-text.js';
+import { AuditKey, auditKeyFile, readOrCreateAuditKey } from './key.js';
+import type { AuditOptions } from './options.js';
+import type { RecordFields } from './record.js';
+import { type ResumedChain, resumeChain } from './resume.js';
+
+const CHECKPOINT_RECORDS = 1000;
+const CHECKPOINT_INTERVAL_MS = 60_000;
+const NO_ARGUMENTS: KeptArguments = {};
+const MAX_BUFFERED = 16 * 1024 * 1024;
+
+/** What an audit log needs beside its options. */
+export interface AuditContext {
+  /** Name of this replica, in every record. */
+  readonly replica: string;
+  readonly clock?: Clock;
+  /** Gets each checkpoint's line once it is on disk, so that a copy can leave the machine. */
+  readonly onCheckpoint?: (line: string) => void;
+  /** Writing failed, the first time in a row; it is repeated until it succeeds. */
+  readonly onFailure?: (error: AuditFileError) => void;
+  readonly onRecovery?: () => void;
+  readonly openFile?: OpenAuditFile;
+  /** Most characters that wait in memory for the disk; past it events are dropped. Default 16 Mi. */
+  readonly maxBuffered?: number;
+}
+
+export interface AuditStats {
+  /** Records made since the start, those of the log itself included. */
+  readonly records: number;
+  /** Events of which no record was made. */
+  readonly dropped: number;
+  readonly isFailing: boolean;
+}
+
+/**
+ * The write side of the audit trail: makes records of events, chains them, and hands their lines to the writer.
+ * Whether a call may go on without its record is the caller's decision; `healthy` says what the mode demands.
+ */
+export class AuditLog {
+  readonly #options: AuditOptions;
+  readonly #clock: Clock;
+  readonly #key: AuditKey;
+  readonly #chain: AuditChain;
+  readonly #writer: BatchWriter;
+  readonly #checkpoints: CheckpointKeeper;
+  #isClosed = false;
+  #records = 0;
+  #dropped = 0;
+  #droppedSinceGap = 0;
+  #sinceCheckpoint = 0;
+  #checkpointTimer: NodeJS.Timeout | undefined;
+  #tsMs = Number.NaN;
+  #tsText = '';
+
+  private constructor(
+    options: AuditOptions,
+    context: AuditContext,
+    parts: { key: AuditKey; chain: AuditChain; writer: BatchWriter; checkpoints: CheckpointKeeper },
+  ) {
+    this.#options = options;
+    this.#clock = context.clock ?? systemClock;
+    this.#key = parts.key;
+    this.#chain = parts.chain;
+    this.#writer = parts.writer;
+    this.#checkpoints = parts.checkpoints;
+  }
+
+  /**
+   * Opens the file and goes on with the chain that is in it.
+   *
+   * @param options With `file` as a path that needs no further resolving.
+   * @throws {AuditKeyError} the key file can be neither read nor made
+   * @throws {AuditFileError} the file cannot be opened, read or repaired
+   */
+  static async open(options: AuditOptions, context: AuditContext): Promise<AuditLog> {
+    const { file } = options;
+    const key = options.key === undefined ? await readOrCreateAuditKey(auditKeyFile(file)) : new AuditKey(options.key);
+    const checkpoints = new CheckpointKeeper(file, context.onCheckpoint);
+    let resumed: ResumedChain;
+    let writer: BatchWriter;
+    try {
+      resumed = await resumeChain(file, key, (context.clock ?? systemClock).wallTimeMs());
+      writer = await BatchWriter.open(file, context.openFile ?? openAuditFile, {
+        maxBuffered: context.maxBuffered ?? MAX_BUFFERED,
+        onSynced: (lines) => checkpoints.synced(lines),
+        onFailure: (error) => context.onFailure?.(new AuditFileError(file, error)),
+        onRecovery: () => context.onRecovery?.(),
+      });
+    } catch (error) {
+      throw new AuditFileError(file, error);
+    }
+    const chain = new AuditChain(key, capped(context.replica) ?? '', resumed.end);
+    const log = new AuditLog(options, context, { key, chain, writer, checkpoints });
+    for (const fields of resumed.openingRecords) log.#write(fields);
+    return log;
+  }
+
+  /** Whether the mode lets calls go on: always when `best-effort`; when `strict`, while records reach the disk. */
+  get healthy(): boolean {
+    return this.#options.mode === 'best-effort' || (!this.#isClosed && !this.#writer.isFailing && this.#writer.hasRoom);
+  }
+
+  get stats(): AuditStats {
+    return { records: this.#records, dropped: this.#dropped, isFailing: this.#writer.isFailing };
+  }
+
+  /**
+   * Makes the record of an event. It is in the file within 200 ms and on disk within a second.
+   *
+   * @returns false when there was no room for it; the next record that finds room is preceded by one of how many were lost
+   */
+  record(event: AuditEvent): boolean {
+    if (this.#isClosed || !this.#writer.hasRoom) {
+      this.#dropped += 1;
+      this.#droppedSinceGap += 1;
+      return false;
+    }
+    this.#tellDropped();
+    this.#write(this.#fieldsOf(event));
+    if (this.#sinceCheckpoint >= CHECKPOINT_RECORDS) this.#writeCheckpoint();
+    return true;
+  }
+
+  /** Writes what is waiting; resolves when that was done or tried. */
+  flush(): Promise<void> {
+    return this.#writer.flush();
+  }
+
+  /** For log rotation: goes on in the file that now has the path. The first line there names the last hash of the old file. */
+  async reopen(): Promise<void> {
+    if (this.#isClosed) return;
+    const line = this.#seal(this.#checkpointFields(CONTINUED));
+    this.#noteCheckpoint(line, this.#writer.pushToNextFile(line));
+    await this.#writer.flush();
+  }
+
+  /**
+   * Ends the trail with a checkpoint, writes everything to disk and closes the file.
+   *
+   * @throws {AuditFileError} some of it could not be written
+   */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#tellDropped();
+    if (this.#sinceCheckpoint > 0) this.#writeCheckpoint();
+    this.#isClosed = true;
+    clearTimeout(this.#checkpointTimer);
+    const unwritten = await this.#writer.close();
+    if (unwritten > 0) throw new AuditFileError(this.#options.file, new Error(`${unwritten} records are lost`));
+  }
+
+  #tellDropped(): void {
+    if (this.#droppedSinceGap === 0) return;
+    const lost = this.#droppedSinceGap;
+    this.#droppedSinceGap = 0;
+    this.#write({ event: 'gap', reason: 'dropped', lost });
+  }
+
+  #write(fields: RecordFields): void {
+    this.#writer.push(this.#seal(fields));
+    this.#sinceCheckpoint += 1;
+    this.#checkpointTimer ??= setTimeout(() => this.#writeCheckpoint(), CHECKPOINT_INTERVAL_MS).unref();
+  }
+
+  #writeCheckpoint(): void {
+    const line = this.#seal(this.#checkpointFields(undefined));
+    this.#noteCheckpoint(line, this.#writer.push(line));
+  }
+
+  #checkpointFields(reason: string | undefined): RecordFields {
+    return { event: 'checkpoint', reason, count: this.#sinceCheckpoint, keyId: this.#key.id };
+  }
+
+  #noteCheckpoint(line: string, number: number): void {
+    this.#checkpoints.note(line, number);
+    this.#sinceCheckpoint = 0;
+    clearTimeout(this.#checkpointTimer);
+    this.#checkpointTimer = undefined;
+  }
+
+  #seal(fields: RecordFields): string {
+    this.#records += 1;
+    return this.#chain.seal(this.#ts(), fields);
+  }
+
+  #fieldsOf(event: AuditEvent): RecordFields {
+    const { latencyMs, arguments: bytes } = event;
+    const kept = bytes === undefined ? NO_ARGUMENTS : keepArguments(this.#options.arguments, this.#key, bytes);
+    return {
+      event: event.event,
+      decisionId: capped(event.decisionId),
+      route: capped(event.route),
+      principal: capped(event.principal),
+      role: capped(event.role),
+      tenant: capped(event.tenant),
+      session: capped(event.session),
+      method: cappedAndRedacted(event.method),
+      tool: cappedAndRedacted(event.tool),
+      argsHash: kept.argsHash,
+      args: kept.args,
+      effect: event.effect,
+      would: event.would,
+      layer: event.layer,
+      rule: capped(event.rule),
+      reason: cappedAndRedacted(event.reason),
+      policyHash: capped(event.policyHash),
+      outcome: event.outcome,
+      latencyMs:
+        latencyMs === undefined || !Number.isFinite(latencyMs) ? undefined : Math.round(latencyMs * 1000) / 1000,
+      traceId: capped(event.traceId),
+    };
+  }
+
+  /** RFC 3339; formatted once per millisecond. */
+  #ts(): string {
+    const nowMs = this.#clock.wallTimeMs();
+    if (nowMs !== this.#tsMs) {
+      this.#tsMs = nowMs;
+      this.#tsText = new Date(nowMs).toISOString();
+    }
+    return this.#tsText;
+  }
+}

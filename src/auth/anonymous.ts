@@ -1,0 +1,31 @@
+import type { Authenticator } from './authenticator.js';
+import { NO_CLAIMS } from './claims.js';
+import type { PresentedCredential } from './credentials.js';
+import type { AnonymousOptions } from './options.js';
+import type { AuthResult } from './refusals.js';
+
+/** Lets in callers that sent no credential. One that did send something is never its business. */
+export class AnonymousAuthenticator implements Authenticator {
+  readonly #admitted: AuthResult;
+
+  constructor(options: AnonymousOptions) {
+    this.#admitted = admitAnonymous(options.role);
+  }
+
+  authenticate(credential: PresentedCredential | undefined): AuthResult | undefined {
+    return credential === undefined ? this.#admitted : undefined;
+  }
+}
+
+/** The principal of everyone who need not say who they are. */
+export function admitAnonymous(role: string | undefined): AuthResult {
+  const principal = Object.freeze({
+    id: 'anonymous',
+    kind: 'anonymous',
+    role,
+    tenant: undefined,
+    claims: NO_CLAIMS,
+    expiresAtMs: undefined,
+  } as const);
+  return Object.freeze({ ok: true, principal });
+}
