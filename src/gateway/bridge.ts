@@ -278,6 +278,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   timedOut(exchange: Exchange): void {
     const params = { requestId: exchange.upstreamId, reason: 'timed out' };
     if (this.#upstream.isInitialized) this.#upstream.send(ownNotification(Method.cancelled, params), NOBODY);
+    exchange.call?.abort();
   }
 
   isWaitingForClient(): boolean {
