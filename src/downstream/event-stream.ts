@@ -5,9 +5,11 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { Timer, TimerWheel } from '../core/timer-wheel.js';
-import type { Message } from '../protocol/message.js';
+import { errorResponse } from '../protocol/json-rpc.js';
+import type { Message, RequestId } from '../protocol/message.js';
 import type { ClientStream } from '../protocol/transport.js';
 import type { BufferBudget } from './buffer-budget.js';
+import { toWireError } from './error-response.js';
 import { ReplayLog } from './replay-log.js';
 import { encodeMessageEvent, encodePrimingEvent, eventId, KEEP_ALIVE_COMMENT } from './sse-encode.js';
 
@@ -65,6 +67,11 @@ export class EventStream implements ClientStream {
     return this.#response !== undefined;
   }
 
+  /** Everything that was said is on its way to the client. */
+  get isCaughtUp(): boolean {
+    return this.#log.waitingBytes === 0;
+  }
+
   get isFinished(): boolean {
     return this.#isFinished;
   }
@@ -103,6 +110,10 @@ export class EventStream implements ClientStream {
 
   answer(message: Message): void {
     this.send(message);
+  }
+
+  refuse(id: RequestId, error: unknown): void {
+    this.send(errorResponse(id, toWireError(error).rpc));
   }
 
   abandon(): void {}

@@ -4,12 +4,16 @@
  */
 import type { Timer } from '../core/timer-wheel.js';
 import { understandsPrimingEvent } from '../protocol/eras.js';
-import type { Message } from '../protocol/message.js';
-import type { ClientStream } from '../protocol/transport.js';
+import { errorResponse } from '../protocol/json-rpc.js';
+import type { Message, RequestId } from '../protocol/message.js';
+import type { AnswerHints, ClientStream } from '../protocol/transport.js';
 import type { ClientSession } from './client-session.js';
 import type { EventStream } from './event-stream.js';
-import type { HttpExchange } from './http-exchange.js';
+import { retryAfter, toWireError } from './error-response.js';
+import { type HttpExchange, refuse } from './http-exchange.js';
 import { type HeaderList, openReplyStream, sendJson } from './respond.js';
+import { RETRY_MS } from './sse.js';
+import { encodeRetry } from './sse-encode.js';
 
 /** A silent connection is cut by many a load balancer; from here on it is a stream that can be kept alive. */
 const DECIDE_AFTER_MS = 10_000;
@@ -38,7 +42,7 @@ export class StreamableReply implements ClientStream {
     if (!this.#isOver) this.#openStream().send(message);
   }
 
-  answer(message: Message): void {
+  answer(message: Message, hints?: AnswerHints): void {
     if (this.#isOver) return;
     if (this.#stream !== undefined) {
       this.#stream.send(message);
@@ -50,7 +54,19 @@ export class StreamableReply implements ClientStream {
     const { response } = this.#exchange;
     // A session the server refused to open has no id the client could use.
     const headers = message.isError ? this.#exchange.headers : this.#headers;
-    if (!response.destroyed) sendJson(response, 200, message.raw, headers);
+    if (!response.destroyed) sendJson(response, 200, message.raw, [...headers, ...retryAfter(hints?.retryAfterMs)]);
+  }
+
+  /** As an HTTP refusal, as long as nothing was said and this answers one request alone. */
+  refuse(id: RequestId, error: unknown): void {
+    if (this.#isOver) return;
+    if (this.#stream !== undefined) {
+      this.answer(errorResponse(id, toWireError(error).rpc));
+      return;
+    }
+    this.#isOver = true;
+    this.#decideTimer?.cancel();
+    refuse(this.#exchange, error);
   }
 
   abandon(): void {
@@ -61,6 +77,13 @@ export class StreamableReply implements ClientStream {
 
   expectEvents(): void {
     if (!this.#isOver) this.#openStream();
+  }
+
+  /** What the client has seen last is the place to go on from; without an event to name it could not come back. */
+  defer(retryMs: number): void {
+    const stream = this.#stream;
+    if (this.#isOver || stream === undefined || !this.#canResume || !stream.isCaughtUp) return;
+    stream.disconnect(encodeRetry(retryMs));
   }
 
   #settleOne(): void {
@@ -78,10 +101,15 @@ export class StreamableReply implements ClientStream {
     this.#stream = stream;
     if (!response.destroyed) {
       openReplyStream(response, this.#headers);
+      if (this.#canResume) response.write(encodeRetry(RETRY_MS));
       stream.attach(response);
     }
-    const version = this.#session.protocolVersion;
-    if (version !== undefined && understandsPrimingEvent(version)) stream.prime();
+    if (this.#canResume) stream.prime();
     return stream;
+  }
+
+  get #canResume(): boolean {
+    const version = this.#session.protocolVersion;
+    return version !== undefined && understandsPrimingEvent(version);
   }
 }

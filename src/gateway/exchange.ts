@@ -90,6 +90,10 @@ export class Exchange implements Delivery {
     if (!this.#isSettled) this.stream.expectEvents();
   }
 
+  deferred(retryMs: number): void {
+    if (!this.#isSettled) this.stream.defer?.(retryMs);
+  }
+
   failed(error: UpstreamError): void {
     this.failedWith(error, () => this.stream.answer(failureAnswer(this.clientId, this.method, error, this.#era)));
   }

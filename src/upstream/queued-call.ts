@@ -50,6 +50,10 @@ export class QueuedCall implements UpstreamCall, Delivery {
     this.delivery.primed();
   }
 
+  deferred(retryMs: number): void {
+    this.delivery.deferred?.(retryMs);
+  }
+
   failed(error: UpstreamError): void {
     if (this.#isAborted) return;
     const settled = this.#onSettled;

@@ -95,7 +95,7 @@ export class PostCall implements UpstreamCall, ResponseHandler {
     this.#lingerTimer?.cancel();
     if (this.#isOver) return;
     const unanswered = new UpstreamFailedError('the upstream ended its answer without answering', 'unknown');
-    if (this.#kind === 'events') this.#resumeOrFail(unanswered);
+    if (this.#kind === 'events') this.#onEndOfStream(unanswered);
     else if (this.#kind === 'error') this.#deliverError();
     else {
       if (this.#kind === 'json') readMessages(this.#takeBody(), this.#session.logger, this.#deliver);
@@ -178,6 +178,11 @@ export class PostCall implements UpstreamCall, ResponseHandler {
     } else if (this.#message.method === Method.initialize && WRONG_TRANSPORT_STATUSES.has(status)) {
       this.#fail(new WrongTransportError('Streamable HTTP', `HTTP ${status}`));
     } else this.#fail(new UpstreamRefusedError(status, this.#retryAfter));
+  }
+
+  #onEndOfStream(unanswered: UpstreamError): void {
+    this.#resumeOrFail(unanswered);
+    if (this.#isAnswerDue && !this.#isOver) this.#delivery.deferred?.(this.#retryMs);
   }
 
   #resumeOrFail(error: UpstreamError): void {
