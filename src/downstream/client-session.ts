@@ -49,10 +49,6 @@ export interface StatelessStreamOwner {
 /** The answer to one stateless request. */
 export interface StatelessStream extends ClientStream {
   setOwner(owner: StatelessStreamOwner): void;
-  /** @param status Of the HTTP answer, as long as nothing was said before. */
-  answer(message: Message, status?: number): void;
-  /** The request is refused as a whole, with the status that `error` stands for. */
-  refuse(error: unknown): void;
 }
 
 /** One route as clients see it. */

@@ -53,8 +53,8 @@ function wire(
 }
 
 /** Whole seconds, rounded up: a client that waits too short only comes in vain. */
-function retryAfter(ms: number): readonly string[] {
-  return ['retry-after', String(Math.max(1, Math.ceil(ms / 1000)))];
+export function retryAfter(ms: number | undefined): readonly string[] {
+  return ms === undefined ? [] : ['retry-after', String(Math.max(1, Math.ceil(ms / 1000)))];
 }
 
 function withData(error: ModernRefusalError): { rpc: RpcError } {

@@ -3,7 +3,9 @@
  * When the client closes it, that is the cancellation.
  */
 import type { Timer, TimerWheel } from '../core/timer-wheel.js';
-import type { Message } from '../protocol/message.js';
+import type { Message, RequestId } from '../protocol/message.js';
+import type { AnswerHints } from '../protocol/transport.js';
+import { retryAfter } from './error-response.js';
 import { KEEP_ALIVE_MS, WRITE_DEADLINE_MS } from './event-stream.js';
 import type { HttpExchange } from './http-exchange.js';
 import { refuse } from './http-exchange.js';
@@ -38,7 +40,7 @@ export class StatelessReply implements StatelessStream {
     this.#write(encodePlainEvent(message.raw));
   }
 
-  answer(message: Message, status = 200): void {
+  answer(message: Message, hints?: AnswerHints): void {
     if (this.#isOver) return;
     if (this.#isStream) {
       this.#write(encodePlainEvent(message.raw));
@@ -47,8 +49,8 @@ export class StatelessReply implements StatelessStream {
       return;
     }
     this.#end();
-    const retry = status === 503 ? ['retry-after', '1'] : [];
-    sendJson(this.#exchange.response, status, message.raw, [...this.#exchange.headers, ...retry]);
+    const headers = [...this.#exchange.headers, ...retryAfter(hints?.retryAfterMs)];
+    sendJson(this.#exchange.response, hints?.status ?? 200, message.raw, headers);
   }
 
   abandon(): void {
@@ -61,7 +63,7 @@ export class StatelessReply implements StatelessStream {
     if (!this.#isOver) this.#openStream();
   }
 
-  refuse(error: unknown): void {
+  refuse(_id: RequestId, error: unknown): void {
     if (this.#isOver) return;
     this.#end();
     refuse(this.#exchange, error);

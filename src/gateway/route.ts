@@ -79,7 +79,7 @@ export class Route implements RouteDoor {
 
   receiveStateless(message: Message, stream: StatelessStream | undefined, caller: Caller): void {
     if (this.#dependencies.isDraining())
-      stream?.refuse(new OverloadedError('the gateway is stopping', DRAIN_RETRY_AFTER_MS, message.id));
+      stream?.refuse(message.id ?? '', new OverloadedError('the gateway is stopping', DRAIN_RETRY_AFTER_MS, message.id));
     else this.stateless.receive(message, stream, caller);
   }
 

@@ -8,7 +8,7 @@ import { MODERN_VERSION } from '../protocol/eras.js';
 import { resultResponse } from '../protocol/json-rpc.js';
 import type { Message, RequestId } from '../protocol/message.js';
 import { Method } from '../protocol/methods.js';
-import type { UpstreamError } from '../protocol/transport.js';
+import type { AnswerHints, UpstreamError } from '../protocol/transport.js';
 import { EraProbe } from '../upstream/era-probe.js';
 import { CircuitOpenError } from '../upstream/errors.js';
 import { renderHeaders } from '../upstream/http/headers.js';
@@ -22,6 +22,7 @@ import { countsAgainstUpstream } from './upstream-verdict.js';
 
 type Request = Message & { readonly id: RequestId; readonly method: string };
 
+const TRY_AGAIN: AnswerHints = { status: 503, retryAfterMs: 1000 };
 const SUBSCRIPTION_META = 'io.modelcontextprotocol/subscriptionId';
 /** A subscription may be silent for as long as it likes. */
 const NO_TIMEOUTS: ExchangeTimeouts = { idleMs: 2 ** 31, totalMs: 2 ** 31 };
@@ -72,7 +73,7 @@ export class StatelessTraffic {
   }
 
   #receiveKnown(isModern: boolean, message: Message, stream: StatelessStream | undefined, caller: Caller): void {
-    if (!isModern) stream?.refuse(new UnsupportedVersionError(MODERN_VERSION));
+    if (!isModern) stream?.refuse(message.id ?? '', new UnsupportedVersionError(MODERN_VERSION));
     else if (stream === undefined) this.#sendNotification(message, caller);
     else this.#run(message as Request, stream, caller);
   }
@@ -92,7 +93,7 @@ export class StatelessTraffic {
     try {
       admission.enter(upstream, request.id);
     } catch (error) {
-      stream.refuse(error);
+      stream.refuse(request.id, error);
       return;
     }
     if (!upstream.breaker.tryPass()) {
@@ -119,7 +120,7 @@ export class StatelessTraffic {
   /** A client that gets a plain error to `server/discover` takes the server for a legacy one for good; a 503 says try again. */
   #answerFailure(request: Request, stream: StatelessStream, error: UpstreamError): void {
     const answer = failureAnswer(request.id, request.method, error, 'modern');
-    stream.answer(answer, request.method === Method.discover ? 503 : 200);
+    stream.answer(answer, request.method === Method.discover ? TRY_AGAIN : undefined);
   }
 
   #headersFor(caller: Caller): string {
@@ -184,7 +185,7 @@ class StatelessExchange implements ExchangeOwner, StatelessDelivery, StatelessSt
       return;
     }
     const answer = failureAnswer(this.#request.id, this.#request.method, error, 'modern');
-    this.#exchange.failedWith(error, () => this.#stream.answer(answer, 503));
+    this.#exchange.failedWith(error, () => this.#stream.answer(answer, TRY_AGAIN));
   }
 
   onMessage(message: Message, status: number): void {
@@ -192,7 +193,7 @@ class StatelessExchange implements ExchangeOwner, StatelessDelivery, StatelessSt
     if (message.kind === 'notification') this.#stream.send(message);
     else if (message.kind === 'response' && message.id === this.#request.id) {
       const answer = this.#hooks.answer(message);
-      this.#exchange.answeredWith(answer.isError, () => this.#stream.answer(answer, status));
+      this.#exchange.answeredWith(answer.isError, () => this.#stream.answer(answer, { status }));
     } else if (message.kind === 'request') {
       // Servers of this revision ask by their answers and not by requests of their own.
       this.#route.logger.warn('upstream_garbage', 'dropped a request of a stateless upstream');

@@ -1,4 +1,5 @@
 /** What `/status` says, in the words of the public contract. */
+import { redactUrl } from '../core/redact-url.js';
 import { VERSION } from '../core/version.js';
 import type { Route } from './route.js';
 
@@ -15,7 +16,7 @@ export interface StatusContext {
 export function routeStatus(route: Route, defaultPrefix: string | undefined): Record<string, unknown> {
   const { upstream, sessions, prefix } = route;
   return {
-    upstream_url: redactUrl(upstream.url),
+    upstream_url: redactUrl(upstream.options.url),
     policy_active: false,
     role: null,
     policy_stats: null,
@@ -45,13 +46,4 @@ export function gatewayStatus(routes: readonly Route[], context: StatusContext):
   const [only] = routes;
   if (routes.length === 1 && only !== undefined) return { ...routeStatus(only, context.defaultPrefix), ...gateway };
   return { routes: routes.map((route) => routeStatus(route, context.defaultPrefix)), ...gateway };
-}
-
-/** Secrets ride in query strings, and sometimes in front of the host. */
-function redactUrl(url: URL): string {
-  const shown = new URL(url.href);
-  if (shown.username !== '') shown.username = 'redacted';
-  if (shown.password !== '') shown.password = 'redacted';
-  for (const name of [...shown.searchParams.keys()]) shown.searchParams.set(name, 'redacted');
-  return shown.href;
 }

@@ -22,6 +22,7 @@ class OwnMessage implements Message {
   readonly resultSpan: Span | undefined = undefined;
   readonly name: string | undefined = undefined;
   readonly uri: string | undefined = undefined;
+  readonly argumentsSpan: Span | undefined = undefined;
   readonly progressToken: ProgressToken | undefined = undefined;
   readonly claimedVersion: string | undefined = undefined;
   readonly hasClientCapabilities: boolean = false;

@@ -31,6 +31,8 @@ export interface Message {
   readonly name: string | undefined;
   /** `params.uri`, when it is a string: the resource. */
   readonly uri: string | undefined;
+  /** Where the value of `params.arguments` stands. */
+  readonly argumentsSpan: Span | undefined;
   /** Requests: `params._meta.progressToken`; `notifications/progress`: `params.progressToken`. */
   readonly progressToken: ProgressToken | undefined;
   /** `params._meta["io.modelcontextprotocol/protocolVersion"]`, when it is a string: the revision this one message speaks. */

@@ -111,6 +111,10 @@ export class EnvelopeReader {
       case 'uri':
         facts.uri = readText(json);
         break;
+      case 'arguments':
+        json.skipValue();
+        facts.argumentsSpan = this.#spanFrom(valueStart, start);
+        break;
       case 'requestId':
         facts.requestId = readId(json);
         facts.requestIdSpan = this.#spanFrom(valueStart, start);
@@ -210,6 +214,7 @@ function toMessage(facts: Facts, raw: Buffer): Message {
     resultSpan: facts.resultSpan,
     name: isResponse ? undefined : facts.name,
     uri: isResponse ? undefined : facts.uri,
+    argumentsSpan: isResponse ? undefined : facts.argumentsSpan,
     progressToken: isRequest ? facts.metaToken : isResponse ? undefined : paramsToken,
     claimedVersion: isResponse ? undefined : facts.claimedVersion,
     hasClientCapabilities: !isResponse && facts.hasClientCapabilities,

@@ -23,6 +23,7 @@ export class Facts {
   resultSpan: Span | undefined = undefined;
   name: string | undefined = undefined;
   uri: string | undefined = undefined;
+  argumentsSpan: Span | undefined = undefined;
   metaToken: RequestId | undefined = undefined;
   paramsToken: RequestId | undefined = undefined;
   claimedVersion: string | undefined = undefined;
