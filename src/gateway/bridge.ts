@@ -14,7 +14,7 @@ import { SessionProtocolError } from '../protocol/session-errors.js';
 import type { ClientStream, Delivery, UpstreamError } from '../protocol/transport.js';
 import type { ManagedSession } from '../session/session-manager.js';
 import type { SessionRecord } from '../session/session-record.js';
-import { CircuitOpenError } from '../upstream/errors.js';
+import { CircuitOpenError, UpstreamFailedError } from '../upstream/errors.js';
 import { UpstreamSession, type UpstreamSessionListener } from '../upstream/upstream-session.js';
 import { failureAnswer } from './answers.js';
 import { Exchange, type ExchangeOutcome, type ExchangeOwner } from './exchange.js';
@@ -302,7 +302,10 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
 
   ended(reason: string): void {
     this.#logger.debug('session_closed', 'a session ended', { ...this.#fields(), reason });
-    for (const exchange of [...this.#exchanges.values()]) exchange.drop();
+    const error = new UpstreamFailedError('the session was closed', 'unknown');
+    // Not the upstream's fault either.
+    this.#isLosing = true;
+    for (const exchange of [...this.#exchanges.values()]) exchange.end(error);
     this.#serverRequests.clear();
     this.streams.closeAll();
     background(this.#upstream.close(), this.#logger, 'upstream_close_failed');

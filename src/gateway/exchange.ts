@@ -125,7 +125,17 @@ export class Exchange implements Delivery {
     this.#timer = this.#owner.schedule(CANCEL_GRACE_MS, () => this.#abandon());
   }
 
-  /** Ends it without a reply: the session is over, and its streams with it. */
+  /** Ends it because its session does. Told in so many words: most clients take a closed stream for silence, and wait. */
+  end(error: UpstreamError): void {
+    if (this.#isCancelled) {
+      this.drop();
+      return;
+    }
+    this.call?.abort();
+    this.failed(error);
+  }
+
+  /** Ends it without a reply: nobody is there to read one. */
   drop(): void {
     if (this.#isSettled) return;
     this.call?.abort();
