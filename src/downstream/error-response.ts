@@ -6,9 +6,11 @@ import type { RequestId } from '../protocol/message.js';
 import { InvalidMessageError, NotJsonError } from '../protocol/scan-errors.js';
 import {
   OverloadedError,
+  RateLimitedError,
   SessionProtocolError,
   SessionUnknownError,
   TooManySessionsError,
+  UnauditableError,
 } from '../protocol/session-errors.js';
 import { HttpRefusalError, UnsupportedVersionError } from './errors.js';
 
@@ -35,6 +37,12 @@ export function toWireError(error: unknown): WireError {
   if (error instanceof SessionUnknownError) return wire(404, ErrorCode.invalidRequest, error.message);
   if (error instanceof OverloadedError) {
     return wire(503, ErrorCode.unavailable, error.message, error.id, retryAfter(error.retryAfterMs));
+  }
+  if (error instanceof UnauditableError) {
+    return wire(503, ErrorCode.unavailable, error.message, error.id, retryAfter(error.retryAfterMs));
+  }
+  if (error instanceof RateLimitedError) {
+    return wire(429, ErrorCode.rateLimited, error.message, error.id, retryAfter(error.retryAfterMs));
   }
   if (error instanceof TooManySessionsError) {
     return wire(429, ErrorCode.rateLimited, error.message, undefined, retryAfter(error.retryAfterMs));

@@ -9,12 +9,15 @@ export const ErrorCode = {
   methodNotFound: -32601,
   invalidParams: -32602,
   internalError: -32603,
+  /** Legacy revisions only. */
+  resourceNotFound: -32002,
   /** The modern revision's own: a header contradicts the body. */
   headerMismatch: -32020,
   /** The modern revision's own: names the versions that would do. */
   unsupportedVersion: -32022,
   /** What a legacy server answers to a request it cannot place in a session. */
   legacyServerError: -32000,
+  denied: 1403,
   rateLimited: 1429,
   upstreamFailed: 1502,
   unavailable: 1503,

@@ -3,6 +3,8 @@ import type { Era } from './classify.js';
 import { GATEWAY_ERROR_META } from './error-codes.js';
 import type { Message, ProgressToken, RequestId, Span } from './message.js';
 
+const CLOSING_BRACE = Buffer.from('}');
+
 interface OwnMessageFacts {
   readonly kind: Message['kind'];
   readonly id?: RequestId;
@@ -29,13 +31,17 @@ class OwnMessage implements Message {
   readonly requestId: RequestId | undefined = undefined;
   readonly requestIdSpan: Span | undefined = undefined;
 
-  constructor(facts: OwnMessageFacts, body: object) {
+  constructor(facts: OwnMessageFacts, raw: Buffer) {
     this.kind = facts.kind;
     this.id = facts.id;
     this.method = facts.method;
     this.isError = facts.isError ?? false;
-    this.raw = Buffer.from(JSON.stringify(body));
+    this.raw = raw;
   }
+}
+
+function ownMessage(facts: OwnMessageFacts, body: object): Message {
+  return ownMessage(facts, Buffer.from(JSON.stringify(body)));
 }
 
 export interface RpcError {
@@ -50,33 +56,32 @@ export function errorBody(id: RequestId | undefined, error: RpcError): object {
 }
 
 export function errorResponse(id: RequestId, error: RpcError): Message {
-  return new OwnMessage({ kind: 'response', id, isError: true }, errorBody(id, error));
+  return ownMessage({ kind: 'response', id, isError: true }, errorBody(id, error));
 }
 
 /** A failed `tools/call` as a tool result: the only form that reaches the model behind the client. */
 export function toolFailure(id: RequestId, text: string, facts: Readonly<Record<string, unknown>>, era: Era): Message {
   const kind = era === 'modern' ? { resultType: 'complete' } : {};
   const result = { ...kind, content: [{ type: 'text', text }], isError: true, _meta: { [GATEWAY_ERROR_META]: facts } };
-  return new OwnMessage({ kind: 'response', id }, { jsonrpc: '2.0', id, result });
+  return ownMessage({ kind: 'response', id }, { jsonrpc: '2.0', id, result });
 }
 
 export function ownNotification(method: string, params: object): Message {
-  return new OwnMessage({ kind: 'notification', method }, { jsonrpc: '2.0', method, params });
+  return ownMessage({ kind: 'notification', method }, { jsonrpc: '2.0', method, params });
 }
 
 export function ownRequest(id: RequestId, method: string, params: object): Message {
-  return new OwnMessage({ kind: 'request', id, method }, { jsonrpc: '2.0', id, method, params });
+  return ownMessage({ kind: 'request', id, method }, { jsonrpc: '2.0', id, method, params });
 }
 
 /** The answer to a ping. */
 export function emptyResponse(id: RequestId): Message {
-  return new OwnMessage({ kind: 'response', id }, { jsonrpc: '2.0', id, result: {} });
+  return ownMessage({ kind: 'response', id }, { jsonrpc: '2.0', id, result: {} });
 }
 
 /** An answer whose result is JSON text already. */
-export function resultResponse(id: RequestId, resultJson: string): Message {
-  return new OwnMessage(
-    { kind: 'response', id },
-    JSON.parse(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${resultJson}}`) as object,
-  );
+export function resultResponse(id: RequestId, resultJson: string | Buffer): Message {
+  const head = Buffer.from(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":`);
+  const result = typeof resultJson === 'string' ? Buffer.from(resultJson) : resultJson;
+  return new OwnMessage({ kind: 'response', id }, Buffer.concat([head, result, CLOSING_BRACE]));
 }

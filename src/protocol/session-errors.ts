@@ -44,3 +44,28 @@ export class TooManySessionsError extends GatewayError {
     this.retryAfterMs = retryAfterMs;
   }
 }
+
+/** A session cannot be opened now, since a limit on requests is exceeded. */
+export class RateLimitedError extends GatewayError {
+  override readonly code = 'RATE_LIMITED';
+  readonly retryAfterMs: number;
+  readonly id: RequestId | undefined;
+
+  constructor(retryAfterMs: number, id: RequestId | undefined) {
+    super('too many requests');
+    this.retryAfterMs = retryAfterMs;
+    this.id = id;
+  }
+}
+
+/** Nothing may run that cannot be written down, and the audit trail cannot be written. */
+export class UnauditableError extends GatewayError {
+  override readonly code = 'UNAUDITABLE';
+  readonly retryAfterMs = 1000;
+  readonly id: RequestId | undefined;
+
+  constructor(id: RequestId | undefined) {
+    super('the audit trail cannot be written');
+    this.id = id;
+  }
+}
