@@ -23,6 +23,7 @@ export default defineConfig({
       project('integration', 30_000),
       project('fuzz', 60_000),
       project('clients', 60_000),
+      project('conformance', 60_000),
     ],
   },
 });
