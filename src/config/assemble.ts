@@ -2,17 +2,20 @@
 import { readFileSync } from 'node:fs';
 import { dirname, relative } from 'node:path';
 import { z } from 'zod';
+import type { AuditOptions } from '../audit/options.js';
+import type { AuthOptions } from '../auth/options.js';
 import { upstreamSchema } from '../upstream/options.js';
 import { assignPrefixes, type PlacedUpstream } from './assign-prefixes.js';
 import { check } from './check.js';
 import { placeClientServers } from './client-servers.js';
-import type { GatewayConfig } from './config.js';
-import { resolveLogFile, resolveServerTls, resolveUpstreamTls } from './files.js';
+import type { GatewayConfig, ServerConfig } from './config.js';
+import { resolveAuditFile, resolveKeySetFiles, resolveLogFile, resolveServerTls, resolveUpstreamTls } from './files.js';
 import { hashConfig } from './hash.js';
 import { findIncluded, type IncludedFile } from './include.js';
 import { readFailure } from './interpolate.js';
+import { checkPolicyUse, loadPolicies, type LoadedPolicies, warnOfUnguarded } from './policies.js';
 import type { Report } from './problem.js';
-import { checkExposure, chooseDefault, requireUpstreams, warnOfPlainSecrets } from './rules.js';
+import { checkExposure, chooseDefault, requireUpstreams, warnIfPlain, warnOfPlainSecrets } from './rules.js';
 import { configShape, includedShape } from './schema.js';
 import type { ConfigSource } from './source.js';
 import { readYaml } from './yaml-source.js';
@@ -26,8 +29,52 @@ export interface AssembleContext {
 export function assemble(source: ConfigSource, context: AssembleContext, report: Report): GatewayConfig | undefined {
   if (!checkKeys(configShape, source, report)) return undefined;
   check(configShape.version, source, ['version'], report);
-  const server = check(configShape.server, source, ['server'], report);
+  const server = readServer(source, context, report);
   const logging = check(configShape.logging, source, ['logging'], report);
+  if (logging !== undefined) resolveLogFile(logging, source, context.cwd);
+  const policy = check(configShape.policy, source, ['policy'], report);
+  // Without what is wrong with the names, policies that use them would be blamed for it.
+  const policies = policy && loadPolicies({ source, env: policy.env, cwd: context.cwd, report });
+  const routes = readRoutes(source, policies, context, report);
+  const rateLimits = check(configShape.rateLimits, source, ['rateLimits'], report);
+  const rest = { auth: readAuth(source, context, report), audit: readAudit(source, context, report) };
+  if (server === undefined || logging === undefined || policies === undefined || rateLimits === undefined)
+    return undefined;
+  const documents = new Map([...policies].flatMap(([name, each]) => (each ? [[name, each.document] as const] : [])));
+  const shared = { policies: documents, policyEnv: policy?.env ?? {}, rateLimits };
+  const effective = { server, ...routes, logging, ...shared, ...rest };
+  const { warnings, files } = report;
+  return { source: source.file, hash: hashConfig(effective), warnings, files: [...files], ...effective };
+}
+
+function readServer(source: ConfigSource, context: AssembleContext, report: Report): ServerConfig | undefined {
+  const server = check(configShape.server, source, ['server'], report);
+  if (server === undefined) return undefined;
+  checkExposure(server, source, report);
+  resolveServerTls(server, source, context.cwd, report);
+  return server;
+}
+
+function readAuth(source: ConfigSource, context: AssembleContext, report: Report): AuthOptions | undefined {
+  const auth = check(configShape.auth, source, ['auth'], report);
+  if (auth !== undefined) resolveKeySetFiles(auth, source, context.cwd, report);
+  return auth;
+}
+
+function readAudit(source: ConfigSource, context: AssembleContext, report: Report): AuditOptions | undefined {
+  const audit = check(configShape.audit, source, ['audit'], report);
+  if (audit === undefined) return undefined;
+  resolveAuditFile(audit, source, context.cwd);
+  warnIfPlain(['audit', 'key'], source, report);
+  return audit;
+}
+
+function readRoutes(
+  source: ConfigSource,
+  policies: LoadedPolicies | undefined,
+  context: AssembleContext,
+  report: Report,
+): Pick<GatewayConfig, 'upstreams' | 'defaultRoute'> {
   const problemsBefore = report.problems.length;
   const placed = collectUpstreams(source, context, report);
   for (const each of placed) {
@@ -40,14 +87,9 @@ export function assemble(source: ConfigSource, context: AssembleContext, report:
   // With an upstream missing for its own reasons, a second complaint about its name would mislead.
   const areComplete = report.problems.length === problemsBefore;
   const defaultRoute = areComplete ? chooseDefault(named, upstreams, source, report) : undefined;
-  if (server !== undefined) {
-    checkExposure(server, source, report);
-    resolveServerTls(server, source, context.cwd, report);
-  }
-  if (logging !== undefined) resolveLogFile(logging, source, context.cwd);
-  if (server === undefined || logging === undefined) return undefined;
-  const effective = { server, upstreams, defaultRoute, logging };
-  return { source: source.file, hash: hashConfig(effective), warnings: report.warnings, ...effective };
+  if (policies !== undefined) checkPolicyUse(placed, policies, report);
+  warnOfUnguarded(upstreams, report);
+  return { upstreams, defaultRoute };
 }
 
 /** Only which keys there are; what they hold is checked one by one. */

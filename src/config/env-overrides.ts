@@ -9,6 +9,7 @@ import type { ConfigSource } from './source.js';
 import { nearest } from './suggest.js';
 
 const PREFIX = 'MCP_GATEWAY_';
+const AUDIT_KEY = 'MCP_GATEWAY_AUDIT_KEY';
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** Variable name to path, for every key that holds one value. */
@@ -25,7 +26,10 @@ export function applyEnvironment(source: ConfigSource, env: Env, report: Report)
   const names = Object.keys(env).filter((name) => name.startsWith(PREFIX) && env[name] !== '');
   if (names.length === 0) return;
   const keys = environmentKeys();
-  for (const name of names) {
+  // A key alone is no wish for an audit trail: the variable may be there for `audit verify`.
+  const ordered = names.toSorted((one, other) => Number(one === AUDIT_KEY) - Number(other === AUDIT_KEY));
+  for (const name of ordered) {
+    if (name === AUDIT_KEY && source.get(['audit']) === undefined) continue;
     const path = keys.get(name);
     if (path === undefined) warnOfTypo(name, keys, report);
     else if (isServiceLink(env[name]))
@@ -41,7 +45,7 @@ function isServiceLink(value: string | undefined): boolean {
 
 function warnOfTypo(name: string, keys: ReadonlyMap<string, string[]>, report: Report): void {
   // Only our own sections: Kubernetes invents MCP_GATEWAY_SERVICE_HOST and the like for a service of that name.
-  if (!/^MCP_GATEWAY_(SERVER|LOGGING)_/.test(name)) return;
+  if (!/^MCP_GATEWAY_(SERVER|LOGGING|POLICY|AUTH|RATE_LIMITS|AUDIT)_/.test(name)) return;
   const suggestion = nearest(name, keys.keys());
   if (suggestion === undefined || /_(TCP|UDP)(_|$)/.test(name)) return;
   report.warnings.push(`${name} is no known variable and has no effect; did you mean ${suggestion}?`);

@@ -2,19 +2,29 @@
 import { createHash } from 'node:crypto';
 import type { GatewayConfig } from './config.js';
 
-type Effective = Pick<GatewayConfig, 'server' | 'upstreams' | 'defaultRoute' | 'logging'>;
+type Effective = Omit<GatewayConfig, 'source' | 'hash' | 'warnings' | 'files'>;
 
 /** @returns SHA-256 in hex, the same for any order of keys and of upstreams */
 export function hashConfig(config: Effective): string {
   const upstreams = config.upstreams
-    .map((upstream) => ({ ...upstream, headers: Object.entries(upstream.headers).map(digestHeader).toSorted() }))
+    .map(({ headers, oauth, ...rest }) => ({ ...rest, headers: digests(headers), oauth: digests(oauth) }))
     .toSorted((one, other) => (one.prefix < other.prefix ? -1 : 1));
-  const { server, defaultRoute, logging } = config;
-  return sha256(JSON.stringify(sorted({ server, defaultRoute, logging, upstreams })));
+  const policies = [...config.policies].map(([name, { hash }]) => [name, hash]).toSorted(byName);
+  const { server, defaultRoute, logging, auth, rateLimits } = config;
+  const audit = config.audit && { ...config.audit, key: digests({ key: config.audit.key }) };
+  const policyEnv = digests(config.policyEnv);
+  const all = { server, upstreams, defaultRoute, logging, auth, policies, policyEnv, rateLimits, audit };
+  return sha256(JSON.stringify(sorted(all)));
 }
 
-function digestHeader([name, value]: [string, string]): string {
-  return `${name}:${sha256(value)}`;
+function byName([one = '']: readonly string[], [other = '']: readonly string[]): number {
+  return one < other ? -1 : 1;
+}
+
+/** Texts that may be secrets, each by its digest. */
+function digests(texts: object | undefined): string[] {
+  const entries = Object.entries(texts ?? {}).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return entries.map(([name, value]) => `${name}:${sha256(value)}`).toSorted();
 }
 
 function sorted(value: unknown): unknown {

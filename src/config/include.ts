@@ -29,6 +29,7 @@ export function findIncluded(
       if (seen.has(real)) continue;
       seen.add(real);
       found.push({ file, path });
+      report.files.add(file);
     }
   }
   if (found.length <= MAX_FILES) return found;
@@ -42,6 +43,8 @@ function expand(pattern: string, source: ConfigSource, path: Path, report: Repor
     report.problems.push(source.problem(path, '* and ? work in the file name only, not in a directory'));
     return [];
   }
+  // A file that is dropped into the directory later adds routes, so the directory counts as named.
+  report.files.add(/[*?]/.test(name) ? directory : pattern);
   if (!/[*?]/.test(name)) return [pattern];
   try {
     const matcher = globMatcher(name);

@@ -11,6 +11,8 @@ export interface InterpolationContext {
   baseDir: string;
   /** `${env:X}` is `${X}`, as in the files of MCP clients. */
   envPrefix: boolean;
+  /** Told the absolute path of each file that is named. */
+  onFile?: (path: string) => void;
 }
 
 export interface Complaint {
@@ -45,7 +47,11 @@ export function interpolate(text: string, context: InterpolationContext): Interp
 }
 
 function resolveReference(body: string, context: InterpolationContext): string | Complaint {
-  if (body.startsWith('file:')) return readSecretFile(resolve(context.baseDir, body.slice('file:'.length)));
+  if (body.startsWith('file:')) {
+    const path = resolve(context.baseDir, body.slice('file:'.length));
+    context.onFile?.(path);
+    return readSecretFile(path);
+  }
   const name = context.envPrefix && body.startsWith('env:') ? body.slice('env:'.length) : body;
   const match = VARIABLE.exec(name);
   if (match === null) return notAVariable(body);

@@ -10,7 +10,7 @@ import type { GatewayConfig } from './config.js';
 import { applyEnvironment } from './env-overrides.js';
 import { findConfigFile } from './find.js';
 import { readFailure } from './interpolate.js';
-import { ConfigError, ConfigNotFoundError, type Path, type Problem, type Report } from './problem.js';
+import { ConfigError, ConfigNotFoundError, newReport, type Path, type Problem, type Report } from './problem.js';
 import { ConfigSource } from './source.js';
 import { readYaml } from './yaml-source.js';
 
@@ -63,7 +63,8 @@ export async function loadConfig(options: LoadOptions = {}): Promise<GatewayConf
 export function parseConfig(text: string | Uint8Array, file: string, context: ConfigContext = {}): GatewayConfig {
   const env = context.env ?? process.env;
   const cwd = context.cwd ?? process.cwd();
-  const report: Report = { problems: [], warnings: [] };
+  const report = newReport();
+  if (file !== '<stdin>') report.files.add(resolve(cwd, file));
   const baseDir = file === '<stdin>' ? cwd : dirname(resolve(cwd, file));
   const bytes = typeof text === 'string' ? new TextEncoder().encode(text) : text;
   const source = readYaml(bytes, { file, baseDir, env }, report);
@@ -81,15 +82,15 @@ export function configFromFlags(
 ): GatewayConfig {
   const cwd = context.cwd ?? process.cwd();
   const source = new ConfigSource('command line', cwd, {});
-  return finish(source, { env: context.env ?? process.env, cwd, flags }, { problems: [], warnings: [] });
+  return finish(source, { env: context.env ?? process.env, cwd, flags }, newReport());
 }
 
 function finish(source: ConfigSource | undefined, context: Required<ConfigContext>, report: Report): GatewayConfig {
-  if (source === undefined) throw new ConfigError(inOrder(report.problems));
+  if (source === undefined) throw new ConfigError(inOrder(report.problems), report.files);
   applyEnvironment(source, context.env, report);
   for (const { path, value, flag } of context.flags) source.override(path, value, flag);
   const config = assemble(source, context, report);
-  if (config === undefined || report.problems.length > 0) throw new ConfigError(inOrder(report.problems));
+  if (config === undefined || report.problems.length > 0) throw new ConfigError(inOrder(report.problems), report.files);
   return config;
 }
 

@@ -22,15 +22,24 @@ export interface Problem extends Position {
 export interface Report {
   problems: Problem[];
   warnings: string[];
+  /** Absolute paths of everything that was read or named to be read. */
+  files: Set<string>;
+}
+
+export function newReport(): Report {
+  return { problems: [], warnings: [], files: new Set() };
 }
 
 export class ConfigError extends GatewayError {
   override readonly code = 'CONFIG_INVALID';
   readonly problems: readonly Problem[];
+  /** As in `GatewayConfig`: a change of any of these may put it right. */
+  readonly files: readonly string[];
 
-  constructor(problems: readonly Problem[]) {
+  constructor(problems: readonly Problem[], files: Iterable<string> = []) {
     super(problems.map(formatProblem).join('\n'));
     this.problems = problems;
+    this.files = [...files];
   }
 }
 

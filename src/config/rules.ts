@@ -1,10 +1,10 @@
 /** What no single key can say: rules over the configuration as a whole. */
 import { isLoopbackHost } from '../downstream/address-options.js';
-import type { ServerOptions } from '../downstream/options.js';
 import { isCredentialHeader } from '../upstream/header-options.js';
 import type { UpstreamOptions } from '../upstream/options.js';
 import type { PlacedUpstream } from './assign-prefixes.js';
-import { formatPosition, type Report } from './problem.js';
+import type { ServerConfig } from './config.js';
+import { formatPosition, type Path, type Report } from './problem.js';
 import type { ConfigSource } from './source.js';
 import { didYouMean } from './suggest.js';
 
@@ -12,10 +12,15 @@ import { didYouMean } from './suggest.js';
 const TOKEN_START = /^(Bearer |Basic |sk-|ghp_|gho_|github_pat_|glpat-|xox[abp]-|AKIA|eyJ)/;
 
 /** Without authentication, only this machine may reach the gateway, unless the operator says otherwise. */
-export function checkExposure(server: ServerOptions, source: ConfigSource, report: Report): void {
-  if (server.insecure || isLoopbackHost(server.host)) return;
+export function checkExposure(server: ServerConfig, source: ConfigSource, report: Report): void {
+  if (server.trustedProxies.some((network) => network.endsWith('/0'))) {
+    const where = formatPosition(source.locate(['server', 'trustedProxies']));
+    report.warnings.push(`${where}: every caller is a trusted proxy, so callers choose the address they seem to have`);
+  }
+  const asksForCredentials = ['apiKeys', 'jwt'].some((method) => source.get(['auth', method]) !== undefined);
+  if (server.insecure || asksForCredentials || isLoopbackHost(server.host)) return;
   const message = 'this address can be reached from other machines, and there is no authentication';
-  const hint = 'bind to 127.0.0.1, or set server.insecure: true';
+  const hint = 'bind to 127.0.0.1, configure auth.apiKeys or auth.jwt, or set server.insecure: true';
   report.problems.push(source.problem(['server', 'host'], message, { hint }));
 }
 
@@ -41,16 +46,22 @@ export function chooseDefault(
   return undefined;
 }
 
+/** Secrets of an upstream that stand in the file itself. */
 export function warnOfPlainSecrets({ source, path }: PlacedUpstream, report: Report): void {
+  warnIfPlain([...path, 'oauth', 'clientSecret'], source, report);
   const headers = source.get([...path, 'headers']);
   if (typeof headers !== 'object' || headers === null) return;
   for (const [name, value] of Object.entries(headers)) {
-    const valuePath = [...path, 'headers', name];
     const looksSecret = isCredentialHeader(name) || (typeof value === 'string' && TOKEN_START.test(value));
-    if (!looksSecret || value === '' || source.isExpanded(valuePath)) continue;
-    const where = formatPosition(source.locate(valuePath));
-    report.warnings.push(
-      `${where}: the value of ${name} stands in the file as plain text; use \${NAME} or \${file:PATH}`,
-    );
+    if (looksSecret) warnIfPlain([...path, 'headers', name], source, report);
   }
+}
+
+export function warnIfPlain(path: Path, source: ConfigSource, report: Report): void {
+  const value = source.get(path);
+  if (value === undefined || value === '' || source.isExpanded(path)) return;
+  const where = formatPosition(source.locate(path));
+  report.warnings.push(
+    `${where}: the value of ${path.at(-1)} stands in the file as plain text; use \${NAME} or \${file:PATH}`,
+  );
 }

@@ -1,10 +1,16 @@
 /** Puts the options of all domains together: the keys of `gateway.yaml`, and of the files it includes. */
 import { z } from 'zod';
+import { auditOptions } from '../audit/options.js';
+import { authOptions } from '../auth/options.js';
 import { loggingSchema } from '../core/logging-options.js';
-import { listenerSchema, type ServerOptions } from '../downstream/options.js';
+import { fileSchema } from '../core/option-schemas.js';
+import { listenerSchema } from '../downstream/options.js';
+import { rateLimitOptions } from '../rate-limit/options.js';
 import { sessionSchema } from '../session/options.js';
 import { upstreamSchema } from '../upstream/options.js';
+import type { ServerConfig } from './config.js';
 import { clientServerSchema } from './mcp-servers.js';
+import { trustedProxySchema } from './trusted-proxies.js';
 
 const versionSchema = z
   .literal(1, { error: 'this gateway knows version 1 only' })
@@ -17,8 +23,14 @@ const upstreamListSchema = z.array(upstreamSchema);
 export const configShape = {
   version: versionSchema,
   server: listenerSchema
-    .extend({ sessions: sessionSchema })
-    .transform((keys): ServerOptions => ({ ...keys, publicUrl: keys.publicUrl, domain: keys.domain, tls: keys.tls }))
+    .extend({
+      trustedProxies: z
+        .array(trustedProxySchema)
+        .prefault([])
+        .describe('Addresses or CIDRs of proxies whose `X-Forwarded-*` headers are believed.'),
+      sessions: sessionSchema,
+    })
+    .transform((keys): ServerConfig => ({ ...keys, publicUrl: keys.publicUrl, domain: keys.domain, tls: keys.tls }))
     .prefault({})
     .describe('The listener: where clients reach the gateway, who may, and how much they may send.'),
   include: z
@@ -33,6 +45,22 @@ export const configShape = {
   servers: z.record(z.string(), clientServerSchema).default({}).describe('The same map as VS Code calls it.'),
   inputs: z.unknown().optional().describe('Ignored with a warning: prompts of VS Code.'),
   default: z.string().optional().describe('Prefix that is also served at `/sse`, `/messages` and `/mcp`.'),
+  policies: z
+    .record(z.string(), z.union([fileSchema(), z.record(z.string(), z.unknown())]))
+    .default({})
+    .describe('Policies by name: a file (JSON or YAML), or the policy itself. See policies.md.'),
+  policy: z
+    .strictObject({
+      env: z
+        .record(z.string(), z.string())
+        .default({})
+        .describe('What conditions see as `env`; never the environment of the process.'),
+    })
+    .prefault({})
+    .describe('What all policies share.'),
+  auth: authOptions.optional().describe('Who callers are. Absent: everyone is anonymous. See authentication.md.'),
+  rateLimits: rateLimitOptions.prefault({}).describe('How often callers may call. See rate-limits.md.'),
+  audit: auditOptions.optional().describe('The audit trail. Absent: there is none. See audit.md.'),
   logging: loggingSchema,
 };
 

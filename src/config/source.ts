@@ -8,18 +8,21 @@ import {
   isMap,
   isScalar,
   isSeq,
+  visit,
   type Document,
   type LineCounter,
   type Node,
   type Pair,
   type YAMLMap,
 } from 'yaml';
+import type { PolicyNode } from '../policy/source.js';
 import { formatPath, pathKey, type Path, type Position, type Problem } from './problem.js';
 
 /** The parsed text, for positions. */
 export interface SourceNodes {
   document: Document;
   lines: LineCounter;
+  text: string;
   /** Scalars without quotes whose text came from variables: nobody said whether they are text or number. */
   plainExpanded: ReadonlySet<Node>;
   /** All scalars whose text came from variables. */
@@ -85,6 +88,25 @@ export class ConfigSource {
     if (this.#origins.has(pathKey(path))) return true;
     const { node } = this.#find(path);
     return node !== undefined && this.#nodes?.expanded.has(node) === true;
+  }
+
+  /** True when anything below `path` came from a variable or a secret file. */
+  holdsExpanded(path: Path): boolean {
+    const { node } = this.#find(path);
+    let found = false;
+    const look = (_key: unknown, scalar: Node): symbol | undefined => {
+      found ||= this.#nodes?.expanded.has(scalar) === true;
+      return found ? visit.BREAK : undefined;
+    };
+    if (node !== undefined) visit(node, { Scalar: look });
+    return found;
+  }
+
+  /** The value as it is written, for a reader of its own; undefined when it stands in no file. */
+  nodeAt(path: Path): PolicyNode | undefined {
+    if (this.#nodes === undefined || this.#origins.has(pathKey(path))) return undefined;
+    const { document, lines: lineCounter, text } = this.#nodes;
+    return { node: this.#find(path).node ?? null, document, lineCounter, file: this.file, text };
   }
 
   /** An absolute path for one that is written at `path`; one from a flag or variable starts at the working directory. */

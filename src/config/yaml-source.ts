@@ -103,18 +103,22 @@ function parse(text: string, context: YamlContext, report: Report): ConfigSource
     }
     return undefined;
   }
-  const { aliasesResolve, ...scalars } = visitNodes(document, context, (node, message, hint) => {
-    report.problems.push(problemAt(node.range?.[0] ?? 0, message, hint));
+  const { aliasesResolve, ...scalars } = visitNodes(document, context, {
+    complain: (node, message, hint) => report.problems.push(problemAt(node.range?.[0] ?? 0, message, hint)),
+    onFile: (path) => report.files.add(path),
   });
   if (!aliasesResolve) return undefined;
   const value = toPlain(document, (message) => report.problems.push(problemAt(0, message)));
   if (value === undefined) return undefined;
-  return new ConfigSource(context.file, context.baseDir, value.plain, { document, lines, ...scalars });
+  return new ConfigSource(context.file, context.baseDir, value.plain, { document, lines, text, ...scalars });
 }
 
-type Complain = (node: Node, message: string, hint?: string) => void;
+interface VisitHooks {
+  complain: (node: Node, message: string, hint?: string) => void;
+  onFile: (path: string) => void;
+}
 
-function visitNodes(document: Document, context: YamlContext, complain: Complain) {
+function visitNodes(document: Document, context: YamlContext, { complain, onFile }: VisitHooks) {
   const expanded = new Set<Node>();
   const plainExpanded = new Set<Node>();
   let aliasesResolve = true;
@@ -139,7 +143,7 @@ function visitNodes(document: Document, context: YamlContext, complain: Complain
     },
     Scalar(key, scalar: Scalar, ancestors) {
       if (key === 'key' || typeof scalar.value !== 'string') return;
-      const result = interpolate(scalar.value, variablesFor(ancestors, context));
+      const result = interpolate(scalar.value, { ...variablesFor(ancestors, context), onFile });
       for (const { message, hint } of result.complaints) complain(scalar, message, hint);
       scalar.value = result.text;
       if (!result.expanded) return;

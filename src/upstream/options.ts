@@ -1,6 +1,6 @@
 /** One entry of `upstreams`: a server we reach, and how patient we are with it. */
 import { z } from 'zod';
-import { countSchema, durationSchema, fileSchema } from '../core/option-schemas.js';
+import { countSchema, durationSchema, fileSchema, parseUrl, refuse } from '../core/option-schemas.js';
 import { forwardHeadersSchema, upstreamHeadersSchema } from './header-options.js';
 import { upstreamUrlSchema } from './url-options.js';
 
@@ -14,6 +14,17 @@ export interface UpstreamTlsOptions {
   keyFile?: string;
 }
 
+/** Client credentials (OAuth 2.0): the gateway asks for a token of its own and sends it to this upstream. */
+export interface UpstreamOAuthOptions {
+  tokenUrl: string;
+  clientId: string;
+  clientSecret: string;
+  /** Scopes to ask for, with spaces between them. */
+  scope?: string;
+  /** The upstream as the token endpoint knows it (RFC 8707). */
+  resource?: string;
+}
+
 export interface UpstreamOptions {
   /** First segment of every path of this route. */
   prefix: string;
@@ -25,7 +36,16 @@ export interface UpstreamOptions {
   headers: Record<string, string>;
   /** Lower-case names of caller headers that are passed on. */
   forwardHeaders: string[];
+  oauth: UpstreamOAuthOptions | undefined;
   tls: UpstreamTlsOptions | undefined;
+  /** A name from `policies`; undefined: every method passes. */
+  policy: string | undefined;
+  /** Role of callers to whom authentication gives none. */
+  role: string | undefined;
+  /** What happens when the definition of a tool changes. */
+  pins: 'off' | 'warn' | 'block';
+  /** Which kinds of things clients see at all. */
+  expose: { tools: boolean; resources: boolean; prompts: boolean };
   /** Start and readiness depend on it. */
   required: boolean;
   onLoss: 'reinitialize' | 'close';
@@ -51,6 +71,33 @@ const tlsSchema = z
   .refine((keys) => (keys.certFile === undefined) === (keys.keyFile === undefined), {
     error: 'certFile and keyFile go together',
   });
+
+const tokenUrlSchema = z.string().transform((text, context) => {
+  const url = parseUrl(text);
+  if (url === undefined || url.username !== '' || url.password !== '' || text.includes('#'))
+    return refuse(context, 'expected a URL such as https://idp.example.com/token, without user name or fragment');
+  const isLoopback = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
+  // The client secret goes there.
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback))
+    return refuse(context, 'the URL must start with https://, or with http:// on a loopback host');
+  return url.href;
+});
+
+const oauthSchema = z.strictObject({
+  tokenUrl: tokenUrlSchema.describe('Token endpoint; https, or http on a loopback host.'),
+  clientId: z.string().min(1).describe('Name of the gateway at the token endpoint.'),
+  clientSecret: z.string().min(1).describe('Its secret; write it as `${NAME}` or `${file:PATH}`.'),
+  scope: z.exactOptional(z.string().min(1)).describe('Scopes to ask for, with spaces between them.'),
+  resource: z
+    .exactOptional(z.string().refine((text) => URL.canParse(text), { error: 'expected an absolute URI' }))
+    .describe('The upstream as the token endpoint knows it (RFC 8707).'),
+});
+
+const exposeSchema = z.strictObject({
+  tools: z.boolean().default(true).describe('Tools.'),
+  resources: z.boolean().default(true).describe('Resources and their templates.'),
+  prompts: z.boolean().default(true).describe('Prompts.'),
+});
 
 const timeoutsSchema = z
   .strictObject({
@@ -96,7 +143,23 @@ const upstreamObjectSchema = z
     forwardHeaders: forwardHeadersSchema
       .prefault([])
       .describe('Names of caller headers passed on to the upstream; never credentials.'),
+    oauth: oauthSchema
+      .optional()
+      .describe('The gateway gets a token for itself with these client credentials and sends it upstream.'),
     tls: tlsSchema.optional().describe('Trust and client certificate for an https upstream.'),
+    policy: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('A name from `policies`. Without one, every method of the protocol passes, and the start log warns.'),
+    role: z.string().min(1).max(128).optional().describe('Role of callers to whom authentication gives none.'),
+    pins: z
+      .enum(['off', 'warn', 'block'])
+      .default('warn')
+      .describe(
+        'When the definition of a tool changes: `warn` records it, `block` also hides and denies the tool until it is approved.',
+      ),
+    expose: exposeSchema.prefault({}).describe('What clients see of this upstream at all.'),
     required: z.boolean().default(false).describe('Start and readiness depend on this upstream.'),
     onLoss: z
       .enum(['reinitialize', 'close'])
@@ -108,7 +171,21 @@ const upstreamObjectSchema = z
       .default(100)
       .describe('Requests that may wait for this upstream at the same time.'),
   })
-  .transform((keys): UpstreamEntry => ({ ...keys, prefix: keys.prefix, tls: keys.tls }));
+  .superRefine(({ headers, oauth }, context) => {
+    if (oauth === undefined || headers['authorization'] === undefined) return;
+    const message = 'headers has an authorization already; oauth would send a second one';
+    context.addIssue({ code: 'custom', path: ['oauth'], message, params: { atKey: true } });
+  })
+  .transform(
+    (keys): UpstreamEntry => ({
+      ...keys,
+      prefix: keys.prefix,
+      oauth: keys.oauth,
+      tls: keys.tls,
+      policy: keys.policy,
+      role: keys.role,
+    }),
+  );
 
 export const upstreamSchema = z.union([
   upstreamUrlSchema.transform((url): UpstreamEntry => upstreamObjectSchema.parse({ url })),
