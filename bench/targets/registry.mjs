@@ -1,0 +1,28 @@
+/** What is compared, in the order of the table. */
+import { gateway } from './gateway.mjs';
+import { nginx } from './nginx.mjs';
+import { startNodeProxy } from './target.mjs';
+
+/** @type {import('./target.mjs').Target[]} */
+export const TARGETS = [
+  {
+    name: 'direct',
+    title: 'no proxy',
+    isCompiling: false,
+    start: async ({ upstreamPort }) => ({ port: upstreamPort, pid: undefined, stop: async () => {} }),
+  },
+  nginx,
+  {
+    name: 'plain',
+    title: 'plain Node proxy',
+    isCompiling: true,
+    start: ({ upstreamPort }) => startNodeProxy('plain', upstreamPort),
+  },
+  gateway,
+  {
+    name: 'naive',
+    title: 'SDK proxy under Koa',
+    isCompiling: true,
+    start: ({ upstreamPort }) => startNodeProxy('naive', upstreamPort),
+  },
+];
