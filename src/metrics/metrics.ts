@@ -1,0 +1,100 @@
+/** Everything `/metrics` says. Outlives a change of configuration, so that counters only ever grow. */
+import { Gauge, Registry } from 'prom-client';
+import { VERSION } from '../core/version.js';
+import type { DownstreamKind } from '../protocol/transport.js';
+import { METRIC_PREFIX, processMetrics } from './process-metrics.js';
+import { registerRequestMetrics } from './request-metrics.js';
+import { RouteMetrics } from './route-metrics.js';
+
+/** How a route is at the moment somebody asks. */
+export interface RouteFacts {
+  readonly route: string;
+  /** Open client sessions by transport; every transport is named. */
+  readonly sessions: Readonly<Record<DownstreamKind, number>>;
+  /** Undefined until it was tried. */
+  readonly isUpstreamUp: boolean | undefined;
+  readonly breaker: keyof typeof BREAKER_VALUES;
+}
+
+export interface Exposition {
+  readonly contentType: string;
+  readonly text: string;
+}
+
+const BREAKER_VALUES = { closed: 0, 'half-open': 1, open: 2 } as const;
+
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #routes = new Map<string, RouteMetrics>();
+
+  /** @param routeFacts Asked whenever somebody reads. */
+  constructor(routeFacts: () => readonly RouteFacts[]) {
+    registerRequestMetrics(this.#registry, () => this.#allSeries());
+    this.#registerRouteGauges(routeFacts);
+    this.#registerConstants();
+    processMetrics();
+  }
+
+  /** Where the requests of a route are counted; the same for the same name. */
+  route(name: string): RouteMetrics {
+    let metrics = this.#routes.get(name);
+    if (metrics === undefined) {
+      metrics = new RouteMetrics(name);
+      this.#routes.set(name, metrics);
+    }
+    return metrics;
+  }
+
+  async expose(): Promise<Exposition> {
+    const [own, ofProcess] = await Promise.all([this.#registry.metrics(), processMetrics().metrics()]);
+    return { contentType: this.#registry.contentType, text: `${own}\n${ofProcess}` };
+  }
+
+  *#allSeries() {
+    for (const metrics of this.#routes.values()) yield* metrics.series;
+  }
+
+  #registerRouteGauges(routeFacts: () => readonly RouteFacts[]): void {
+    this.#gauge('active_sessions', 'Open sessions of clients.', ['route', 'transport'], (gauge) => {
+      for (const { route, sessions } of routeFacts()) {
+        for (const [transport, count] of Object.entries(sessions)) gauge.set({ route, transport }, count);
+      }
+    });
+    const upHelp = 'Whether the last attempt to reach the upstream worked; absent before the first.';
+    this.#gauge('upstream_up', upHelp, ['route'], (gauge) => {
+      for (const { route, isUpstreamUp } of routeFacts()) {
+        if (isUpstreamUp !== undefined) gauge.set({ route }, isUpstreamUp ? 1 : 0);
+      }
+    });
+    this.#gauge('breaker_state', 'Circuit breaker: 0 closed, 1 half-open, 2 open.', ['route'], (gauge) => {
+      for (const { route, breaker } of routeFacts()) gauge.set({ route }, BREAKER_VALUES[breaker]);
+    });
+  }
+
+  #registerConstants(): void {
+    this.#gauge('build_info', 'Always 1; the version is a label.', ['version'], (gauge) =>
+      gauge.set({ version: VERSION }, 1),
+    );
+    const reloadHelp = 'Whether the configuration that was read last is the one in force.';
+    this.#gauge('config_last_reload_success', reloadHelp, [], (gauge) => gauge.set(1));
+  }
+
+  /** @param fill Sets what holds now; what held before is forgotten, or routes that are gone would stay. */
+  #gauge<L extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly L[],
+    fill: (gauge: Gauge<L>) => void,
+  ): void {
+    const gauge: Gauge<L> = new Gauge({
+      name: METRIC_PREFIX + name,
+      help,
+      labelNames,
+      registers: [this.#registry],
+      collect: () => {
+        gauge.reset();
+        fill(gauge);
+      },
+    });
+  }
+}
