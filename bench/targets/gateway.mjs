@@ -24,7 +24,9 @@ export const gateway = {
     const log = openSync(LOG, 'w');
     const child = start(process.execPath, args, { core: PROXY_CORE, stdio: ['ignore', log, log] });
     closeSync(log);
-    await untilReady(`http://127.0.0.1:${port}/readyz`, (status) => status === 200, child);
+    await untilReady(`http://127.0.0.1:${port}/readyz`, (status) => status === 200, child).catch((error) => {
+      throw new Error(`the gateway did not start; its log is ${LOG}`, { cause: error });
+    });
     return { port, pid: child.pid, stop: () => stop(child) };
   },
 };
