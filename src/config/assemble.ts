@@ -37,12 +37,13 @@ export function assemble(source: ConfigSource, context: AssembleContext, report:
   const policies = policy && loadPolicies({ source, env: policy.env, cwd: context.cwd, report });
   const routes = readRoutes(source, policies, context, report);
   const rateLimits = check(configShape.rateLimits, source, ['rateLimits'], report);
+  const metrics = check(configShape.metrics, source, ['metrics'], report);
   const rest = { auth: readAuth(source, context, report), audit: readAudit(source, context, report) };
-  if (server === undefined || logging === undefined || policies === undefined || rateLimits === undefined)
-    return undefined;
+  if (server === undefined || logging === undefined || metrics === undefined) return undefined;
+  if (policies === undefined || rateLimits === undefined) return undefined;
   const documents = new Map([...policies].flatMap(([name, each]) => (each ? [[name, each.document] as const] : [])));
   const shared = { policies: documents, policyEnv: policy?.env ?? {}, rateLimits };
-  const effective = { server, ...routes, logging, ...shared, ...rest };
+  const effective = { server, ...routes, logging, metrics, ...shared, ...rest };
   const { warnings, files } = report;
   return { source: source.file, hash: hashConfig(effective), warnings, files: [...files], ...effective };
 }

@@ -3,6 +3,7 @@ import type { AuditOptions } from '../audit/options.js';
 import type { AuthOptions } from '../auth/options.js';
 import type { LoggingOptions } from '../core/logging-options.js';
 import type { ServerOptions } from '../downstream/options.js';
+import type { MetricsOptions } from '../metrics/options.js';
 import type { PolicyDocument } from '../policy/document.js';
 import type { RateLimitOptions } from '../rate-limit/options.js';
 import type { UpstreamOptions } from '../upstream/options.js';
@@ -24,6 +25,7 @@ export interface GatewayConfig {
   /** Prefix that is also served at `/sse`, `/messages` and `/mcp`. */
   defaultRoute: string | undefined;
   logging: LoggingOptions;
+  metrics: MetricsOptions;
   /** Undefined: everyone is anonymous. */
   auth: AuthOptions | undefined;
   /** By the name that upstreams use. Each compiles with `policyEnv`. */

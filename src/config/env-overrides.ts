@@ -45,7 +45,7 @@ function isServiceLink(value: string | undefined): boolean {
 
 function warnOfTypo(name: string, keys: ReadonlyMap<string, string[]>, report: Report): void {
   // Only our own sections: Kubernetes invents MCP_GATEWAY_SERVICE_HOST and the like for a service of that name.
-  if (!/^MCP_GATEWAY_(SERVER|LOGGING|POLICY|AUTH|RATE_LIMITS|AUDIT)_/.test(name)) return;
+  if (!/^MCP_GATEWAY_(SERVER|LOGGING|POLICY|AUTH|RATE_LIMITS|AUDIT|METRICS)_/.test(name)) return;
   const suggestion = nearest(name, keys.keys());
   if (suggestion === undefined || /_(TCP|UDP)(_|$)/.test(name)) return;
   report.warnings.push(`${name} is no known variable and has no effect; did you mean ${suggestion}?`);

@@ -10,10 +10,10 @@ export function hashConfig(config: Effective): string {
     .map(({ headers, oauth, ...rest }) => ({ ...rest, headers: digests(headers), oauth: digests(oauth) }))
     .toSorted((one, other) => (one.prefix < other.prefix ? -1 : 1));
   const policies = [...config.policies].map(([name, { hash }]) => [name, hash]).toSorted(byName);
-  const { server, defaultRoute, logging, auth, rateLimits } = config;
+  const { server, defaultRoute, logging, metrics, auth, rateLimits } = config;
   const audit = config.audit && { ...config.audit, key: digests({ key: config.audit.key }) };
   const policyEnv = digests(config.policyEnv);
-  const all = { server, upstreams, defaultRoute, logging, auth, policies, policyEnv, rateLimits, audit };
+  const all = { server, upstreams, defaultRoute, logging, metrics, auth, policies, policyEnv, rateLimits, audit };
   return sha256(JSON.stringify(sorted(all)));
 }
 

@@ -5,6 +5,7 @@ import { authOptions } from '../auth/options.js';
 import { loggingSchema } from '../core/logging-options.js';
 import { fileSchema } from '../core/option-schemas.js';
 import { listenerSchema } from '../downstream/options.js';
+import { metricsSchema } from '../metrics/options.js';
 import { rateLimitOptions } from '../rate-limit/options.js';
 import { sessionSchema } from '../session/options.js';
 import { upstreamSchema } from '../upstream/options.js';
@@ -62,6 +63,7 @@ export const configShape = {
   rateLimits: rateLimitOptions.prefault({}).describe('How often callers may call. See rate-limits.md.'),
   audit: auditOptions.optional().describe('The audit trail. Absent: there is none. See audit.md.'),
   logging: loggingSchema,
+  metrics: metricsSchema,
 };
 
 export const configSchema = z.strictObject(configShape);
