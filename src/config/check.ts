@@ -80,7 +80,7 @@ function problemsOf(issue: Issue, schema: z.ZodType, source: ConfigSource, base:
 
 function missing(path: Path, message: string, source: ConfigSource): Problem {
   const name = path.at(-1);
-  const wanted = message.startsWith('expected') ? message : undefined;
+  const wanted = message.startsWith('expected') ? message.replace(/, got [a-z]+$/, '') : undefined;
   return source.problem(path, `missing key "${name}"`, { hint: wanted });
 }
 
@@ -104,10 +104,12 @@ function explain(issue: Issue, value: unknown): Explanation {
       return { message: isOurs(issue) ? issue.message : `expected ${typeName(issue.expected)}, got ${typeOf(value)}` };
     case 'invalid_union':
       return { message: isOurs(issue) ? issue.message : `expected ${unionNames(issue)}, got ${typeOf(value)}` };
-    case 'too_small':
-      return { message: issue.origin === 'string' ? 'must not be empty' : `must be at least ${issue.minimum}` };
+    case 'too_small': {
+      const hasLength = issue.origin === 'string' || issue.origin === 'array';
+      return { message: hasLength ? 'must not be empty' : `must be at least ${issue.minimum}` };
+    }
     case 'too_big':
-      return { message: `must be at most ${issue.maximum}` };
+      return { message: `must be at most ${issue.maximum}${issue.origin === 'string' ? ' characters' : ''}` };
     case 'custom':
       return {
         message: issue.message,

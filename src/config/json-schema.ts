@@ -1,4 +1,5 @@
 /** The JSON Schema that editors use: what the schemas take, plus `${VARIABLE}` wherever a value may stand. */
+import { policyV1Schema, policyV2Schema } from '../policy/options.js';
 import { jsonSchemaOf, type JsonSchema } from './known-keys.js';
 import { configSchema } from './schema.js';
 
@@ -6,7 +7,7 @@ const REFERENCE: JsonSchema = { type: 'string', pattern: String.raw`\$\{.+\}` };
 
 /** JSON text with a line break at its end. */
 export function renderJsonSchema(): string {
-  const { $schema, ...rest } = polish(jsonSchemaOf(configSchema));
+  const { $schema, ...rest } = polish(withPolicies(jsonSchemaOf(configSchema)));
   const head = {
     $schema,
     title: 'gateway.yaml of mcp-gateway',
@@ -14,6 +15,17 @@ export function renderJsonSchema(): string {
   };
   const anyOf = ['upstreams', 'include', 'mcpServers', 'servers'].map((key) => ({ required: [key] }));
   return `${JSON.stringify({ ...head, ...rest, anyOf }, undefined, 2)}\n`;
+}
+
+/** Policies are checked by a reader of their own, but editors may as well know what one looks like. */
+function withPolicies(schema: JsonSchema): JsonSchema {
+  const { policies, ...others } = schema.properties ?? {};
+  const inline = [policyV1Schema, policyV2Schema].map((each) => {
+    const { $schema: _, ...rest } = jsonSchemaOf(each);
+    return rest;
+  });
+  const additionalProperties = { anyOf: [{ type: 'string', minLength: 1 }, ...inline] };
+  return { ...schema, properties: { ...others, policies: { ...policies, additionalProperties } } };
 }
 
 function polish(schema: JsonSchema): JsonSchema {

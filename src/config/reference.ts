@@ -48,6 +48,25 @@ A file that is included holds \`upstreams\` (and \`version\`) and nothing else, 
 that is named without a pattern must exist.
 `;
 
+const POLICIES_NOTES = `## policies
+
+\`\`\`yaml
+policies:
+  basic: ./policies/basic.json          # a file, JSON or YAML
+  strict:                               # or written here
+    version: "1.0"
+    name: Strict
+    default: deny
+    allow: ["get_*"]
+upstreams:
+  - { url: https://mcp.example.com/sse, policy: basic }
+\`\`\`
+
+What a policy says is described in [policies.md](policies.md). A name is 1 to 64 of \`A-Z a-z 0-9 _ . -\`. Every policy is
+checked and compiled when the configuration is loaded, also one that no upstream uses. In a policy file a \`$\` means nothing
+special; one that is written here is part of this file, and variables in it are expanded.
+`;
+
 /** Markdown with a line break at its end. */
 export function renderReference(): string {
   const schema = jsonSchemaOf(configSchema);
@@ -55,7 +74,6 @@ export function renderReference(): string {
   const top = tableOf(schema, '', names, 'Top level', 'Everything but one list of upstreams may be left out.');
   const sections = [
     sectionOf(schema, ['server'], names),
-    sectionOf(schema, ['logging'], names),
     itemSection(schema.properties?.['upstreams'], 'upstreams[]', 'One upstream: a bare URL, or these keys.'),
     itemSection(
       schema.properties?.['mcpServers'],
@@ -63,6 +81,8 @@ export function renderReference(): string {
       'One entry of a client.',
       CLIENT_NOTES,
     ),
+    POLICIES_NOTES,
+    ...['policy', 'auth', 'rateLimits', 'audit', 'logging', 'metrics'].map((key) => sectionOf(schema, [key], names)),
   ];
   return [INTRODUCTION, top, `## include\n${INCLUDE_NOTES}`, ...sections].join('\n');
 }
@@ -102,7 +122,9 @@ type Row = [key: string, schema: JsonSchema, isRequired: boolean];
 function rowsOf(schema: JsonSchema, prefix: string, depth: number): Row[] {
   return Object.entries(schema.properties ?? {}).flatMap(([key, each]): Row[] => {
     const own: Row = [prefix + key, each, schema.required?.includes(key) === true];
-    return each.properties === undefined || depth === 1 ? [own] : [own, ...rowsOf(each, `${prefix}${key}.`, depth - 1)];
+    if (depth === 1) return [own];
+    if (each.properties !== undefined) return [own, ...rowsOf(each, `${prefix}${key}.`, depth - 1)];
+    return each.items === undefined ? [own] : [own, ...rowsOf(each.items, `${prefix}${key}[].`, depth - 1)];
   });
 }
 

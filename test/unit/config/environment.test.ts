@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { environmentKeys } from '../../../src/config/env-overrides.js';
 import { configFromFlags } from '../../../src/config/load.js';
-import { lines, load, ONE } from './helpers.js';
+import { lines, load, ONE, unguarded } from './helpers.js';
 
 describe('variables', () => {
   test('win over the file, with the type that the key asks for', () => {
@@ -46,12 +46,16 @@ describe('variables', () => {
       },
     });
     expect(config.server.port).toBe(8080);
-    expect(config.warnings).toEqual(['MCP_GATEWAY_SERVER_PORT is ignored: it holds a Kubernetes service address']);
+    expect(config.warnings).toEqual([
+      'MCP_GATEWAY_SERVER_PORT is ignored: it holds a Kubernetes service address',
+      unguarded('sumit'),
+    ]);
   });
 
   test('that are mistyped are worth a warning', () =>
     expect(load(ONE, { env: { MCP_GATEWAY_SERVER_PROT: '1', MCP_GATEWAY_SECRET: 'x' } }).warnings).toEqual([
       'MCP_GATEWAY_SERVER_PROT is no known variable and has no effect; did you mean MCP_GATEWAY_SERVER_PORT?',
+      unguarded('sumit'),
     ]));
 
   test('exist for every key that holds one value, and for no other', () => {
@@ -62,8 +66,10 @@ describe('variables', () => {
       'streamBufferBytes',
     ]);
     expect(keys.get('MCP_GATEWAY_SERVER_TLS_CLIENT_CA_FILE')).toEqual(['server', 'tls', 'clientCaFile']);
-    expect([...keys.keys()].filter((name) => /UPSTREAMS|ALLOWED|VERSION|INCLUDE/.test(name))).toEqual([]);
-    expect(keys.size).toBe(26);
+    expect(
+      [...keys.keys()].filter((name) => /UPSTREAMS|ALLOWED|VERSION|INCLUDE|POLIC|TRUSTED|API_KEYS/.test(name)),
+    ).toEqual([]);
+    expect(keys.size).toBe(33);
   });
 });
 

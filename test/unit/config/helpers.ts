@@ -4,6 +4,11 @@ import { ConfigError, formatProblem, type Problem } from '../../../src/config/pr
 
 export const ONE = 'upstreams: [https://mcp.sumit.com/sms/sse]\n';
 
+/** The warning that upstreams without a policy get. */
+export function unguarded(...prefixes: string[]): string {
+  return `without a policy, every method passes: ${prefixes.join(', ')}`;
+}
+
 /** Loads a text as `g.yaml`, by default in an empty environment. */
 export function load(text: string, context: ConfigContext = {}): GatewayConfig {
   return parseConfig(text, 'g.yaml', { env: {}, cwd: '/nonexistent', ...context });

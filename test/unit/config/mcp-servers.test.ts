@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { lines, load } from './helpers.js';
+import { lines, load, unguarded } from './helpers.js';
 
 describe('the map of a client', () => {
   test('is taken as it is', () => {
@@ -25,7 +25,7 @@ describe('the map of a client', () => {
     expect(upstreams[0]?.headers).toEqual({ authorization: 'Bearer abc' });
     expect(upstreams[0]?.timeouts).toEqual({ connectMs: 5000, idleMs: 600_000, totalMs: 600_000 });
     expect(upstreams[2]?.timeouts).toEqual({ connectMs: 5000, idleMs: 300_000, totalMs: 2000 });
-    expect(warnings).toEqual([]);
+    expect(warnings).toEqual([unguarded('my-weather-2', 'events', 'any')]);
   });
 
   test.each(['streamable-http', 'streamableHttp', 'http'])('knows the type %s', (type) =>
@@ -37,7 +37,7 @@ describe('the map of a client', () => {
   test('of VS Code is called servers and may have inputs', () => {
     const { upstreams, warnings } = load('servers: { a: { type: http, url: "http://a.com" } }\ninputs: [{ id: x }]\n');
     expect(upstreams.map((each) => each.prefix)).toEqual(['a']);
-    expect(warnings).toEqual(['inputs is ignored: the gateway asks nobody; use environment variables']);
+    expect(warnings).toEqual(['inputs is ignored: the gateway asks nobody; use environment variables', unguarded('a')]);
   });
 
   test('has keys that are ignored with a warning', () =>
@@ -48,6 +48,7 @@ describe('the map of a client', () => {
       'g.yaml:4:5: autoApprove is ignored: approval is the business of the client',
       'g.yaml:5:5: alwaysAllow is ignored: approval is the business of the client',
       'g.yaml:6:14: timeout counts milliseconds, so calls are cut after 60 ms',
+      unguarded('a'),
     ]));
 
   test('stands beside upstreams', () =>
