@@ -2,6 +2,7 @@ import type { Authenticator } from './authenticator.js';
 import { NO_CLAIMS } from './claims.js';
 import type { PresentedCredential } from './credentials.js';
 import type { AnonymousOptions } from './options.js';
+import type { Principal } from './principal.js';
 import type { AuthResult } from './refusals.js';
 
 /** Lets in callers that sent no credential. One that did send something is never its business. */
@@ -17,9 +18,9 @@ export class AnonymousAuthenticator implements Authenticator {
   }
 }
 
-/** The principal of everyone who need not say who they are. */
-export function admitAnonymous(role: string | undefined): AuthResult {
-  const principal = Object.freeze({
+/** Everyone who need not say who they are. */
+export function anonymousPrincipal(role: string | undefined): Principal {
+  return Object.freeze({
     id: 'anonymous',
     kind: 'anonymous',
     role,
@@ -27,5 +28,9 @@ export function admitAnonymous(role: string | undefined): AuthResult {
     claims: NO_CLAIMS,
     expiresAtMs: undefined,
   } as const);
-  return Object.freeze({ ok: true, principal });
+}
+
+/** Lets them in. */
+export function admitAnonymous(role: string | undefined): AuthResult {
+  return Object.freeze({ ok: true, principal: anonymousPrincipal(role) });
 }

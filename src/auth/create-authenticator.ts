@@ -36,10 +36,15 @@ export interface RequestAuthenticator {
  * @throws {KeySetInvalidError} a `jwksFile` cannot be read or holds no usable key
  */
 export function createAuthenticator(options: AuthOptions | undefined, deps: AuthenticatorDeps): RequestAuthenticator {
-  const methods = options === undefined ? [] : createMethods(options, deps);
-  if (methods.length === 0) return new OpenDoor();
-  const scopes = new Set(options?.jwt?.flatMap((issuer) => issuer.requiredScopes));
+  if (options === undefined || !isAuthConfigured(options)) return new OpenDoor();
+  const methods = createMethods(options, deps);
+  const scopes = new Set(options.jwt?.flatMap((issuer) => issuer.requiredScopes));
   return new MethodChain(methods, [...scopes].join(' '), deps);
+}
+
+/** Whether there is any way to say who one is; without one, everybody is the same. */
+export function isAuthConfigured(options: AuthOptions | undefined): boolean {
+  return options?.apiKeys !== undefined || options?.jwt !== undefined || options?.anonymous !== undefined;
 }
 
 /** Keys come before tokens: looking a digest up is cheaper than reading a token. */

@@ -1,5 +1,6 @@
 /** What the transports toward the client need of the gateway: a session to hand messages to, and a door to get one through. */
 import type { Principal } from '../auth/principal.js';
+import type { Clock } from '../core/clock.js';
 import type { TimerWheel } from '../core/timer-wheel.js';
 import type { Message } from '../protocol/message.js';
 import type { ClientStream, DownstreamKind } from '../protocol/transport.js';
@@ -68,4 +69,5 @@ export interface RouteDoor {
   receiveStateless(message: Message, stream: StatelessStream | undefined, caller: Caller): void;
   /** For whatever the transports have to time. */
   readonly timers: TimerWheel;
+  readonly clock: Clock;
 }

@@ -12,7 +12,7 @@ import {
   TooManySessionsError,
   UnauditableError,
 } from '../protocol/session-errors.js';
-import { HttpRefusalError, UnsupportedVersionError } from './errors.js';
+import { AuthRefusedError, HttpRefusalError, UnsupportedVersionError } from './errors.js';
 
 export interface WireError {
   readonly status: number;
@@ -27,6 +27,7 @@ export function toWireError(error: unknown): WireError {
   if (error instanceof HttpRefusalError) {
     return wire(error.status, ErrorCode.invalidRequest, error.message, undefined, error.headers.flat());
   }
+  if (error instanceof AuthRefusedError) return authRefusal(error);
   if (error instanceof NotJsonError) return wire(400, ErrorCode.parseError, error.message);
   if (error instanceof InvalidMessageError) return wire(400, ErrorCode.invalidRequest, error.message, error.id);
   if (error instanceof SessionProtocolError) return wire(400, ErrorCode.invalidRequest, error.message, error.id);
@@ -48,6 +49,14 @@ export function toWireError(error: unknown): WireError {
     return wire(429, ErrorCode.rateLimited, error.message, undefined, retryAfter(error.retryAfterMs));
   }
   return wire(500, ErrorCode.internalError, 'internal error');
+}
+
+function authRefusal({ refusal, challenge, message }: AuthRefusedError): WireError {
+  if (refusal.status === 429) {
+    return wire(429, ErrorCode.rateLimited, message, undefined, retryAfter(refusal.retryAfterMs));
+  }
+  const headers = challenge === undefined ? [] : ['www-authenticate', challenge];
+  return wire(refusal.status, ErrorCode.invalidRequest, message, undefined, headers);
 }
 
 function wire(

@@ -1,4 +1,5 @@
 /** What can be wrong with a request before it is a message; `error-response` says how each looks on the wire. */
+import type { AuthRefusal, AuthThrottled } from '../auth/refusals.js';
 import { GatewayError } from '../core/errors.js';
 
 /** Any refusal of the HTTP edge, with the status that the specification or HTTP itself gives it. */
@@ -12,6 +13,20 @@ export class HttpRefusalError extends GatewayError {
     super(message);
     this.status = status;
     this.headers = headers;
+  }
+}
+
+/** Nobody knows who the caller is, or the caller may not come in. */
+export class AuthRefusedError extends GatewayError {
+  override readonly code = 'AUTH_REFUSED';
+  readonly refusal: AuthRefusal | AuthThrottled;
+  /** What `WWW-Authenticate` says; undefined when it would not help. */
+  readonly challenge: string | undefined;
+
+  constructor(refusal: AuthRefusal | AuthThrottled, challenge: string | undefined) {
+    super(refusal.description);
+    this.refusal = refusal;
+    this.challenge = challenge;
   }
 }
 

@@ -2,73 +2,90 @@
  * The one listener: guards every request, then hands it to the transport its path names. MCP requests go there directly;
  * everything an operator asks goes through Koa.
  */
-import { readFileSync } from 'node:fs';
-import {
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerOptions as NodeServerOptions,
-  type ServerResponse,
-} from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
-import type { Principal } from '../auth/principal.js';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { Logger } from '../core/logger.js';
-import type { Caller, RouteDoor } from './client-session.js';
-import { type Endpoint, EndpointTable, METHODS } from './endpoints.js';
+import type { RequestClock } from '../metrics/request-clock.js';
+import { OverloadedError } from '../protocol/session-errors.js';
+import type { AuthFailureHook } from './caller-identity.js';
+import { ClientAddresses } from './client-address.js';
+import type { Caller } from './client-session.js';
+import { type Endpoint, METHODS } from './endpoints.js';
 import { HttpRefusalError } from './errors.js';
-import { HostGuard } from './host-guard.js';
 import type { HttpExchange } from './http-exchange.js';
-import { createOpsApp, type OpsView, PROBE_PATHS } from './ops-routes.js';
+import { createNodeServer } from './node-server.js';
+import { isMetadataPath } from './oauth-metadata.js';
+import { createOpsApp, isOperatorPath, type OpsView, PROBE_PATHS } from './ops-routes.js';
 import type { ListenerOptions } from './options.js';
 import { OriginGuard } from './origin-guard.js';
-import { answerBadRequest } from './bad-request.js';
+import { PublicAddress } from './public-address.js';
 import { parseTarget, refuseAmbiguousHeaders } from './request-head.js';
-import { type HeaderList, sendEmpty, sendError } from './respond.js';
+import { type HeaderList, sendEmpty, sendError, sendJson } from './respond.js';
+import { Site, type SiteContent, type SiteDependencies } from './site.js';
 import { type MessageLimits, openSse, receiveSseMessage } from './sse.js';
 import { deleteSession, openGeneralStream, receiveStreamable } from './streamable-http.js';
+
+export interface HttpListenerOptions extends ListenerOptions {
+  /** CIDRs of peers whose `X-Forwarded-*` headers are believed. */
+  readonly trustedProxies: readonly string[];
+}
 
 export interface HttpListenerDependencies {
   readonly logger: Logger;
   readonly ops: OpsView;
-  /** Who a request comes from. @throws refusals of authentication */
-  identify(request: IncomingMessage): Principal;
+  /** Told when the body of a request was read. */
+  readonly requestClock: RequestClock;
+  /** Told of everyone who is turned away. */
+  readonly onAuthFailure?: AuthFailureHook;
 }
 
-const MAX_HEADER_BYTES = 16 * 1024;
-const HEADERS_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 30_000;
-/** Longer than the idle time of common load balancers, so that it is they who close an idle connection and no request is lost to the race. */
-const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+/** One request that passed the guards, with what its answer has to carry. */
+interface Visit {
+  readonly site: Site;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly path: string;
+  readonly query: string;
+  /** The route that the host name stands for. */
+  readonly hostPrefix: string | undefined;
+  readonly headers: HeaderList;
+  /** When its head was read, on the clock of durations. */
+  readonly startedAtMs: number;
+}
+
+const METADATA_METHODS = 'GET, OPTIONS';
+const START_RETRY_AFTER_MS = 1000;
 const CLOSE_CONNECTION: HeaderList = ['connection', 'close'];
 
 export class HttpListener {
-  readonly #options: ListenerOptions;
+  readonly #options: HttpListenerOptions;
   readonly #dependencies: HttpListenerDependencies;
   readonly #limits: MessageLimits;
   readonly #server: Server;
   readonly #opsHandler: (request: IncomingMessage, response: ServerResponse) => void;
-  #endpoints = new EndpointTable([], undefined);
-  #hosts: HostGuard;
-  #origins: OriginGuard;
+  readonly #siteDependencies: SiteDependencies;
+  #site: Site | undefined;
   #isDraining = false;
 
-  constructor(options: ListenerOptions, dependencies: HttpListenerDependencies) {
+  constructor(options: HttpListenerOptions, dependencies: HttpListenerDependencies) {
     this.#options = options;
     this.#dependencies = dependencies;
     const { bodyBytes, jsonDepth, jsonTokens } = options.limits;
     this.#limits = { bodyBytes, maxDepth: jsonDepth, maxTokens: jsonTokens };
-    this.#hosts = this.#createHostGuard([]);
-    this.#origins = new OriginGuard(options.allowedOrigins, this.#hosts.isOn);
+    const addresses = new ClientAddresses(options.trustedProxies);
+    const { publicUrl, tls } = options;
+    this.#siteDependencies = {
+      addresses,
+      publicAddress: new PublicAddress({ publicUrl, isTls: tls !== undefined }, addresses),
+      onAuthFailure: dependencies.onAuthFailure,
+    };
     this.#opsHandler = createOpsApp(dependencies.ops).callback();
     this.#server = this.#createServer();
   }
 
-  /** Takes the routes to serve; may be called again with others. */
-  serve(doors: readonly RouteDoor[], defaultPrefix: string | undefined): void {
-    this.#endpoints = new EndpointTable(doors, defaultPrefix);
-    this.#hosts = this.#createHostGuard(doors.map((door) => door.prefix));
-    this.#origins = new OriginGuard(this.#options.allowedOrigins, this.#hosts.isOn);
+  /** Takes what to serve; may be called again with something else. */
+  serve(content: SiteContent): void {
+    this.#site = new Site(this.#options, content, this.#siteDependencies);
   }
 
   /** @returns the port listened on @throws what `listen` says, e.g. EADDRINUSE */
@@ -102,50 +119,16 @@ export class HttpListener {
   }
 
   #createServer(): Server {
-    const { tls } = this.#options;
-    const nodeOptions: NodeServerOptions = {
-      maxHeaderSize: MAX_HEADER_BYTES,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: 2000,
-      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-      // Missing ones are refused with the others, in a form that clients can read.
-      requireHostHeader: false,
-      insecureHTTPParser: false,
-      noDelay: true,
-    };
-    const onRequest = (request: IncomingMessage, response: ServerResponse): void => this.#onRequest(request, response);
-    const server =
-      tls === undefined
-        ? createServer(nodeOptions, onRequest)
-        : createTlsServer(
-            {
-              ...nodeOptions,
-              minVersion: 'TLSv1.2',
-              cert: readFileSync(tls.certFile),
-              key: readFileSync(tls.keyFile),
-              ...(tls.clientCaFile === undefined
-                ? {}
-                : { ca: readFileSync(tls.clientCaFile), requestCert: true, rejectUnauthorized: true }),
-            },
-            onRequest,
-          );
-    server.maxHeadersCount = 0;
-    server.on('clientError', answerBadRequest);
-    server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
-      this.#refuse(response, new HttpRefusalError(417, 'no such expectation is met here'), CLOSE_CONNECTION);
+    return createNodeServer(this.#options.tls, {
+      request: (request, response) => this.#onRequest(request, response),
+      expectation: (response) => {
+        this.#refuse(response, new HttpRefusalError(417, 'no such expectation is met here'), CLOSE_CONNECTION);
+      },
     });
-    server.on('connect', (_request: IncomingMessage, socket: Socket) => answerBadRequest({ code: 'METHOD' }, socket));
-    return server;
-  }
-
-  #createHostGuard(prefixes: readonly string[]): HostGuard {
-    const { host, domain, publicUrl, allowedHosts } = this.#options;
-    const publicHost = publicUrl?.origin === undefined ? undefined : new URL(publicUrl.origin).hostname;
-    return new HostGuard({ host, domain, publicHost, allowedHosts, prefixes });
   }
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
+    const startedAtMs = this.#dependencies.requestClock.now();
     let headers: HeaderList = this.#isDraining ? CLOSE_CONNECTION : [];
     try {
       refuseAmbiguousHeaders(request);
@@ -154,35 +137,63 @@ export class HttpListener {
         this.#opsHandler(request, response);
         return;
       }
-      const hostPrefix = this.#hosts.check(request.headers.host);
-      const cors = this.#origins.check(request);
+      const site = this.#site;
+      if (site === undefined) throw new OverloadedError('nothing is served yet', START_RETRY_AFTER_MS);
+      const hostPrefix = site.hosts.check(request.headers.host);
+      const cors = site.origins.check(request);
       if (cors.length > 0) headers = [...headers, ...cors];
-      const endpoint = this.#endpoints.find(path, hostPrefix);
-      if (endpoint === undefined) {
-        for (let i = 0; i < headers.length; i += 2) response.setHeader(headers[i] as string, headers[i + 1] as string);
-        this.#opsHandler(request, response);
-        return;
-      }
-      if (request.method === 'OPTIONS') {
-        sendEmpty(response, 204, [
-          ...headers,
-          'allow',
-          METHODS[endpoint.kind],
-          ...OriginGuard.preflightHeaders(METHODS[endpoint.kind]),
-        ]);
-        return;
-      }
-      this.#dispatch(endpoint, {
-        request,
-        response,
-        query,
-        caller: this.#callerOf(request),
-        headers,
-        publicPrefix: this.#publicPrefix(endpoint, hostPrefix),
-      });
+      const visit: Visit = { site, request, response, path, query, hostPrefix, headers, startedAtMs };
+      const endpoint = site.endpoints.find(path, hostPrefix);
+      if (endpoint !== undefined) this.#serveEndpoint(endpoint, visit);
+      else if (isMetadataPath(path)) describeResource(visit);
+      else this.#serveOperator(visit);
     } catch (error) {
       this.#refuse(response, error, headers);
     }
+  }
+
+  #serveEndpoint(endpoint: Endpoint, visit: Visit): void {
+    const { site, request, response, query, hostPrefix, headers } = visit;
+    if (request.method === 'OPTIONS') {
+      sendPreflight(visit, METHODS[endpoint.kind]);
+      return;
+    }
+    const place = { query, route: endpoint.door.prefix, metadataUrl: () => site.metadata.urlFor(visit, endpoint) };
+    this.#whenKnown(site.identity.identify(request, place), visit, (caller) => {
+      const publicPrefix = this.#publicPrefix(endpoint, hostPrefix);
+      if (request.method === 'POST') this.#timeBody(request, visit.startedAtMs);
+      this.#dispatch(endpoint, { request, response, query, caller, headers, publicPrefix });
+    });
+  }
+
+  /** What is in no table of ours gets its 404 here too. */
+  #serveOperator(visit: Visit): void {
+    const { site, request, response, path, query, headers } = visit;
+    for (let i = 0; i < headers.length; i += 2) response.setHeader(headers[i] as string, headers[i + 1] as string);
+    if (request.method === 'OPTIONS' || !isOperatorPath(path)) {
+      this.#opsHandler(request, response);
+      return;
+    }
+    const place = { query, route: undefined, metadataUrl: () => undefined };
+    this.#whenKnown(site.identity.identify(request, place), visit, (caller) => {
+      site.identity.requireAdmin(caller);
+      this.#opsHandler(request, response);
+    });
+  }
+
+  /** Goes on at once when the caller is known at once, which is the usual case. */
+  #whenKnown(caller: Caller | Promise<Caller>, visit: Visit, goOn: (caller: Caller) => void): void {
+    if (!(caller instanceof Promise)) {
+      goOn(caller);
+      return;
+    }
+    const { response, headers } = visit;
+    caller
+      .then((known) => {
+        // A client that left meanwhile must not open anything.
+        if (!response.destroyed) goOn(known);
+      })
+      .catch((error: unknown) => this.#refuse(response, error, headers));
   }
 
   #dispatch(endpoint: Endpoint, exchange: HttpExchange): void {
@@ -196,12 +207,11 @@ export class HttpListener {
     else throw new HttpRefusalError(405, `${method} is not allowed here`, [['allow', METHODS[kind]]]);
   }
 
-  #callerOf(request: IncomingMessage): Caller {
-    return {
-      principal: this.#dependencies.identify(request),
-      ip: request.socket.remoteAddress ?? '',
-      headers: request.headers,
-    };
+  /** Before the transport asks for the body, so that the clock is set when the transport takes the message. */
+  #timeBody(request: IncomingMessage, startedAtMs: number): void {
+    const { requestClock } = this.#dependencies;
+    const headMs = requestClock.now() - startedAtMs;
+    request.on('end', () => requestClock.bodyRead(headMs));
   }
 
   /** Where this client reaches the route: by its own host name there is no prefix in the path. */
@@ -215,4 +225,22 @@ export class HttpListener {
     if (error instanceof HttpRefusalError) return;
     this.#dependencies.logger.debug('request_refused', 'a request was refused', { reason: String(error) });
   }
+}
+
+function describeResource(visit: Visit): void {
+  const { site, request, response, headers } = visit;
+  if (request.method === 'OPTIONS') {
+    sendPreflight(visit, METADATA_METHODS);
+    return;
+  }
+  const metadata = site.metadata.find(visit);
+  if (metadata === undefined) throw new HttpRefusalError(404, 'not found');
+  if (request.method !== 'GET') {
+    throw new HttpRefusalError(405, `${request.method} is not allowed here`, [['allow', METADATA_METHODS]]);
+  }
+  sendJson(response, 200, JSON.stringify(metadata), headers);
+}
+
+function sendPreflight({ response, headers }: Visit, methods: string): void {
+  sendEmpty(response, 204, [...headers, 'allow', methods, ...OriginGuard.preflightHeaders(methods)]);
 }

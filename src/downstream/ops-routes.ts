@@ -2,6 +2,7 @@
 import { STATUS_CODES } from 'node:http';
 import Router from '@koa/router';
 import Koa from 'koa';
+import type { Exposition } from '../metrics/metrics.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { errorBody } from '../protocol/json-rpc.js';
 
@@ -14,6 +15,8 @@ export interface OpsView {
   status(): object;
   /** Undefined: no such route. */
   routeStatus(prefix: string): object | undefined;
+  /** Undefined: nobody counts. */
+  metrics(): Promise<Exposition> | undefined;
 }
 
 const SECURITY_HEADERS: readonly (readonly [string, string])[] = [
@@ -25,6 +28,11 @@ const SECURITY_HEADERS: readonly (readonly [string, string])[] = [
 /** Paths that are open to any host name: probes come by address. */
 export const PROBE_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz', '/healthz']);
 
+/** Paths that say how the gateway is made and how it fares: not for everyone. */
+export function isOperatorPath(path: string): boolean {
+  return path === '/status' || path === '/metrics' || /^\/[^/]+\/status$/.test(path);
+}
+
 export function createOpsApp(view: OpsView): Koa {
   // Exactly the paths that are written here, like everywhere else.
   const router = new Router({ sensitive: true, strict: true });
@@ -33,6 +41,12 @@ export function createOpsApp(view: OpsView): Koa {
   router.get('/healthz', (context) => probe(context, view.isLive()));
   router.get('/status', (context) => {
     context.body = view.status();
+  });
+  router.get('/metrics', async (context) => {
+    const exposition = await view.metrics();
+    if (exposition === undefined) return;
+    context.type = exposition.contentType;
+    context.body = exposition.text;
   });
   router.get('/:prefix/status', (context) => {
     const status = view.routeStatus(context.params['prefix'] ?? '');

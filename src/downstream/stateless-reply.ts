@@ -2,6 +2,7 @@
  * The answer to one POST of the stateless revision: JSON when the answer comes first, else an event stream that ends with it.
  * When the client closes it, that is the cancellation.
  */
+import type { Clock } from '../core/clock.js';
 import type { Timer, TimerWheel } from '../core/timer-wheel.js';
 import type { Message, RequestId } from '../protocol/message.js';
 import type { AnswerHints } from '../protocol/transport.js';
@@ -16,16 +17,19 @@ import type { StatelessStream, StatelessStreamOwner } from './client-session.js'
 export class StatelessReply implements StatelessStream {
   readonly #exchange: HttpExchange;
   readonly #timers: TimerWheel;
+  readonly #clock: Clock;
   #owner: StatelessStreamOwner | undefined;
   #isStream = false;
   #isOver = false;
   #isPressed = false;
   #keepAlive: Timer | undefined;
   #writeDeadline: Timer | undefined;
+  #credential: Timer | undefined;
 
-  constructor(exchange: HttpExchange, timers: TimerWheel) {
+  constructor(exchange: HttpExchange, timers: TimerWheel, clock: Clock) {
     this.#exchange = exchange;
     this.#timers = timers;
+    this.#clock = clock;
     exchange.response.on('close', () => this.#onClose());
     this.#keepAlive = timers.schedule(KEEP_ALIVE_MS, this.#onKeepAlive);
   }
@@ -75,6 +79,16 @@ export class StatelessReply implements StatelessStream {
     const { response, headers } = this.#exchange;
     openReplyStream(response, headers);
     response.on('drain', () => this.#onDrain());
+    this.#watchCredential();
+  }
+
+  /** A stream must not outlive the right to it. */
+  #watchCredential(): void {
+    const { caller, response } = this.#exchange;
+    const { expiresAtMs } = caller.principal;
+    if (expiresAtMs === undefined) return;
+    const restMs = Math.max(0, expiresAtMs - this.#clock.wallTimeMs());
+    this.#credential = this.#timers.schedule(restMs, () => response.destroy());
   }
 
   #write(bytes: Buffer | string): void {
@@ -107,5 +121,6 @@ export class StatelessReply implements StatelessStream {
   #end(): void {
     this.#isOver = true;
     this.#keepAlive?.cancel();
+    this.#credential?.cancel();
   }
 }

@@ -63,7 +63,7 @@ function receive(exchange: HttpExchange, door: RouteDoor, body: Message | readon
 /** Nothing of this revision outlives its request: no session is looked for, and none is named. */
 function receiveStateless(exchange: HttpExchange, door: RouteDoor, message: Message): void {
   if (message.kind === 'request') {
-    door.receiveStateless(message, new StatelessReply(exchange, door.timers), exchange.caller);
+    door.receiveStateless(message, new StatelessReply(exchange, door.timers, door.clock), exchange.caller);
     return;
   }
   door.receiveStateless(message, undefined, exchange.caller);

@@ -7,19 +7,25 @@ import type { Logger } from '../core/logger.js';
 import type { Timer } from '../core/timer-wheel.js';
 import type { Caller, ClientSession } from '../downstream/client-session.js';
 import { SessionStreams } from '../downstream/session-streams.js';
-import { emptyResponse, ownNotification } from '../protocol/json-rpc.js';
+import { emptyResponse, errorResponse, ownNotification } from '../protocol/json-rpc.js';
+import { ErrorCode } from '../protocol/error-codes.js';
 import type { Message, ProgressToken, RequestId } from '../protocol/message.js';
-import { Method } from '../protocol/methods.js';
-import { SessionProtocolError } from '../protocol/session-errors.js';
+import { isServerRequest, Method } from '../protocol/methods.js';
+import { SessionProtocolError, SessionUnknownError } from '../protocol/session-errors.js';
 import type { ClientStream, Delivery, UpstreamError } from '../protocol/transport.js';
 import type { ManagedSession } from '../session/session-manager.js';
 import type { SessionRecord } from '../session/session-record.js';
 import { CircuitOpenError, UpstreamFailedError } from '../upstream/errors.js';
 import { UpstreamSession, type UpstreamSessionListener } from '../upstream/upstream-session.js';
 import { failureAnswer } from './answers.js';
-import { Exchange, type ExchangeOutcome, type ExchangeOwner } from './exchange.js';
+import { Exchange, type ExchangeOutcome, type ExchangeOwner, type Timing } from './exchange.js';
 import { forwardedHeaders } from './forwarded-headers.js';
+import { type GateContext, judge, type Verdict } from './gate.js';
+import type { Grant } from './grant.js';
 import type { Route } from './route.js';
+import { type ClientInfo, isListed } from './ruling.js';
+import { clientInfoOf } from './client-info.js';
+import { shownAnswer } from './shown-answer.js';
 import { ServerRequests, withId, withRequestId } from './server-requests.js';
 import { countsAgainstUpstream } from './upstream-verdict.js';
 
@@ -38,6 +44,10 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   readonly #exchanges = new Map<RequestId, Exchange>();
   readonly #byProgressToken = new Map<ProgressToken, Exchange>();
   readonly #serverRequests: ServerRequests;
+  /** Self-reported. */
+  #client: ClientInfo | undefined;
+  #lastContext: GateContext | undefined;
+  #wasDetached = false;
   #isInitializing = false;
   #isPressed = false;
   #isLosing = false;
@@ -69,7 +79,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   receive(message: Message, stream: ClientStream, caller: Caller): void {
     switch (message.kind) {
       case 'request':
-        this.#receiveRequest(message as Request, stream, caller);
+        this.#takeRequest(message as Request, stream, caller);
         return;
       case 'notification':
         this.#receiveNotification(message, caller);
@@ -83,10 +93,13 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   }
 
   detached(): void {
+    this.#wasDetached = true;
     if (this.record.kind === 'sse') this.#route.sessions.detached(this);
   }
 
   attached(): void {
+    if (this.#wasDetached) this.#route.noteSession('session_resume', this.record);
+    this.#wasDetached = false;
     this.#route.sessions.attached(this);
   }
 
@@ -104,31 +117,102 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     this.#route.sessions.close(this, reason);
   }
 
-  #receiveRequest(request: Request, stream: ClientStream, caller: Caller): void {
+  /** Refusals are measured here; everything that is answered, where it is. */
+  #takeRequest(request: Request, stream: ClientStream, caller: Caller): void {
+    const timing: Timing = { arrivedAtMs: this.#route.requestClock.arrivedAtMs, waitedMs: 0 };
+    try {
+      this.#receiveRequest(request, stream, caller, timing);
+    } catch (error) {
+      this.#route.requestRefused(request.method, error, timing);
+      throw error;
+    }
+  }
+
+  #receiveRequest(request: Request, stream: ClientStream, caller: Caller, timing: Timing): void {
     if (!this.#upstream.isInitialized && this.#refusesBeforeHandshake(request)) {
       stream.answer(emptyResponse(request.id));
+      this.#route.requestAnsweredHere(request.method, 'ok', timing);
       return;
     }
-    const isInitialize = request.method === Method.initialize;
-    if (isInitialize && this.#upstream.isInitialized) {
-      throw new SessionProtocolError('this session is initialized already', request.id);
+    if (request.method === Method.initialize) this.#expectFirstHandshake(request);
+    const context = this.#contextOf(request, caller);
+    const verdict = judge(this.#route.rules, request, context);
+    if (!(verdict instanceof Promise)) this.#proceed(verdict, request, stream, context, timing);
+    else background(this.#proceedLater(verdict, request, stream, context, timing), this.#logger, 'request_failed');
+  }
+
+  #contextOf(request: Request, caller: Caller): GateContext {
+    if (request.method === Method.initialize) this.#client = clientInfoOf(request);
+    const context: GateContext = {
+      caller,
+      client: this.#client,
+      nowMs: Date.now(),
+      era: 'legacy',
+      session: this.record.label,
+    };
+    this.#lastContext = context;
+    return context;
+  }
+
+  /** After a wait nobody is there to catch: the refusal is an answer like any other. */
+  async #proceedLater(
+    coming: Promise<Verdict>,
+    request: Request,
+    stream: ClientStream,
+    context: GateContext,
+    timing: Timing,
+  ): Promise<void> {
+    const verdict = await coming;
+    try {
+      if (request.method === Method.initialize) this.#expectFirstHandshake(request);
+      this.#proceed(verdict, request, stream, context, timing);
+    } catch (error) {
+      stream.refuse(request.id, error);
+      this.#route.requestRefused(request.method, error, timing);
+      if (request.method === Method.initialize && !this.#upstream.isInitialized) this.#closeUnopened();
     }
+  }
+
+  #proceed(verdict: Verdict, request: Request, stream: ClientStream, context: GateContext, timing: Timing): void {
+    switch (verdict.kind) {
+      case 'error':
+        throw verdict.error;
+      case 'refuse':
+        stream.answer(verdict.refusal.answer, verdict.refusal.hints);
+        this.#route.requestDenied(request.method, verdict.refusal, timing);
+        return;
+      case 'pass':
+        this.#admit(request, stream, { rules: verdict.rules, note: verdict.note, context }, timing);
+    }
+  }
+
+  #admit(request: Request, stream: ClientStream, grant: Grant, timing: Timing): void {
     const { upstream, admission } = this.#route;
-    admission.enter(upstream, request.id);
+    try {
+      if (this.record.isClosed) throw new SessionUnknownError();
+      admission.enter(upstream, request.id);
+    } catch (error) {
+      grant.note?.write('error');
+      throw error;
+    }
     if (!upstream.breaker.tryPass()) {
       admission.leave(upstream);
+      grant.note?.write('upstream_failed');
       this.#answerCircuitOpen(request, stream);
+      this.#route.requestAnsweredHere(request.method, 'upstream_failed', timing);
       return;
     }
     // Only now: a handshake that was refused for want of room may be tried again.
-    if (isInitialize) this.#isInitializing = true;
-    const exchange = this.#register(request, stream);
+    if (request.method === Method.initialize) this.#isInitializing = true;
+    this.#send(request, this.#register(request, stream, grant, timing), grant);
+  }
+
+  #send(request: Request, exchange: Exchange, grant: Grant): void {
+    const { options } = this.#route.upstream;
     const outgoing = exchange.upstreamId === request.id ? request : withId(request, exchange.upstreamId);
-    exchange.call = this.#upstream.send(
-      outgoing,
-      exchange,
-      forwardedHeaders(upstream.options.forwardHeaders, caller.headers),
-    );
+    const headers = forwardedHeaders(options.forwardHeaders, grant.context.caller.headers);
+    exchange.call = this.#upstream.send(outgoing, exchange, headers);
+    exchange.sent();
     if (exchange.isSettled) exchange.call.abort();
     else if (this.#isPressed) exchange.call.pause();
   }
@@ -143,15 +227,22 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     throw new SessionProtocolError('the session is not initialized', request.id);
   }
 
+  #expectFirstHandshake(request: Request): void {
+    if (this.#upstream.isInitialized || this.#isInitializing) {
+      throw new SessionProtocolError('this session is initialized already', request.id);
+    }
+  }
+
   #answerCircuitOpen(request: Request, stream: ClientStream): void {
     const error = new CircuitOpenError(this.#route.upstream.breaker.retryAfterMs);
     stream.answer(failureAnswer(request.id, request.method, error));
     if (request.method === Method.initialize) this.#closeUnopened();
   }
 
-  #register(request: Request, stream: ClientStream): Exchange {
+  #register(request: Request, stream: ClientStream, grant: Grant, timing: Timing): Exchange {
     const upstreamId = this.#exchanges.has(request.id) ? this.#newId() : request.id;
-    const exchange = new Exchange(this, request, upstreamId, stream, this.#route.upstream.options.timeouts);
+    const { timeouts } = this.#route.upstream.options;
+    const exchange = new Exchange(this, request, upstreamId, stream, timeouts, grant, timing);
     this.#exchanges.set(upstreamId, exchange);
     if (exchange.progressToken !== undefined) this.#byProgressToken.set(exchange.progressToken, exchange);
     return exchange;
@@ -181,13 +272,14 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
 
   onMessage(message: Message, related: Delivery | undefined): void {
     const exchange = related instanceof Exchange && !related.isSettled ? related : undefined;
-    exchange?.touch();
+    const readAtMs = this.now();
+    exchange?.touch(readAtMs);
     switch (message.kind) {
       case 'response':
-        this.#passAnswer(message);
+        this.#passAnswer(message, readAtMs);
         return;
       case 'request':
-        this.#streamFor(exchange).send(this.#serverRequests.register(message as Request));
+        this.#passServerRequest(message as Request, exchange);
         return;
       case 'notification':
         this.#passNotification(message, exchange);
@@ -221,13 +313,25 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     if (this.#route.upstream.options.onLoss === 'close') this.close('the upstream session was lost');
   }
 
-  #passAnswer(message: Message): void {
+  #passServerRequest(request: Request, related: Exchange | undefined): void {
+    if (isServerRequest(request.method)) {
+      this.#streamFor(related).send(this.#serverRequests.register(request));
+      return;
+    }
+    const error = { code: ErrorCode.methodNotFound, message: 'Method not found' };
+    this.#upstream.send(errorResponse(request.id, error), NOBODY);
+  }
+
+  #passAnswer(message: Message, readAtMs: number): void {
     const exchange = message.id === undefined ? undefined : this.#exchanges.get(message.id);
     if (exchange === undefined) {
       this.#logger.debug('stray_answer', 'dropped an answer nobody waits for', this.#fields());
       return;
     }
-    exchange.answered(exchange.upstreamId === exchange.clientId ? message : withId(message, exchange.clientId));
+    const answer = exchange.upstreamId === exchange.clientId ? message : withId(message, exchange.clientId);
+    const shown = shownAnswer(this.#route.lists, exchange, answer);
+    if (!(shown instanceof Promise)) exchange.answered(shown, readAtMs);
+    else background(shown.then((late) => exchange.answered(late, readAtMs)), this.#logger, 'answer_failed');
   }
 
   #passNotification(message: Message, related: Exchange | undefined): void {
@@ -243,7 +347,16 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
       this.#passServerCancellation(message, message.requestId, related);
       return;
     }
+    if (message.method === Method.resourceUpdated && !this.#maySee(message.uri, related)) return;
     this.#streamFor(related).send(message);
+  }
+
+  /** A change of a resource that this caller may not read is none of its business. */
+  #maySee(uri: string | undefined, related: Exchange | undefined): boolean {
+    const { rules } = this.#route;
+    if (uri === undefined || rules.policy === undefined) return true;
+    const context = related?.grant.context ?? this.#lastContext;
+    return context === undefined || isListed(rules, 'resource', uri, context);
   }
 
   #passServerCancellation(message: Message, upstreamId: RequestId, related: Exchange | undefined): void {
@@ -270,9 +383,14 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
       this.#byProgressToken.delete(exchange.progressToken);
     }
     admission.leave(upstream);
+    exchange.grant.note?.write(outcome);
     if (outcome === 'ok' || outcome === 'error') upstream.succeeded();
     else if (error !== undefined && !this.#isLosing && countsAgainstUpstream(error)) upstream.failed();
     if (exchange.method === Method.initialize) this.#endHandshake();
+  }
+
+  closed({ method }: Exchange, outcome: ExchangeOutcome, durationMs: number, overheadMs: number): void {
+    this.#route.requestClosed(method, outcome, durationMs, overheadMs);
   }
 
   timedOut(exchange: Exchange): void {
@@ -302,6 +420,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
 
   ended(reason: string): void {
     this.#logger.debug('session_closed', 'a session ended', { ...this.#fields(), reason });
+    this.#route.noteSession('session_close', this.record, reason);
     const error = new UpstreamFailedError('the session was closed', 'unknown');
     // Not the upstream's fault either.
     this.#isLosing = true;

@@ -3,12 +3,12 @@
  * Knows nothing of transports; where it is registered is the bridge's business.
  */
 import type { Timer } from '../core/timer-wheel.js';
-import type { Era } from '../protocol/classify.js';
 import type { Message, ProgressToken, RequestId } from '../protocol/message.js';
 import type { ClientStream, Delivery, UpstreamError } from '../protocol/transport.js';
 import { UpstreamTimeoutError } from '../upstream/errors.js';
 import type { UpstreamCall } from '../upstream/transport.js';
 import { failureAnswer } from './answers.js';
+import type { Grant } from './grant.js';
 
 export type ExchangeOutcome = 'ok' | 'error' | 'upstream_failed' | 'timeout' | 'cancelled';
 
@@ -16,12 +16,27 @@ export type ExchangeOutcome = 'ok' | 'error' | 'upstream_failed' | 'timeout' | '
 export interface ExchangeOwner {
   /** It has had its terminal reply, or will have none because nobody wants it. */
   settled(exchange: Exchange, outcome: ExchangeOutcome, error: UpstreamError | undefined): void;
+  /**
+   * Its last word was handed to the client: the end of all there is to measure.
+   *
+   * @param durationMs From the request read to here.
+   * @param overheadMs The part of it that was not spent waiting for the upstream.
+   */
+  closed(exchange: Exchange, outcome: ExchangeOutcome, durationMs: number, overheadMs: number): void;
   /** The upstream kept silent too long: tell it that nobody waits. */
   timedOut(exchange: Exchange): void;
   /** The client has been asked something for the sake of this call, so silence is not the upstream's. */
   isWaitingForClient(): boolean;
   now(): number;
   schedule(delayMs: number, callback: () => void): Timer;
+}
+
+/** How long a request has been here. */
+export interface Timing {
+  /** When it was complete, on the clock of durations, in milliseconds. */
+  readonly arrivedAtMs: number;
+  /** What the upstream took before the request could even be sent, in milliseconds. */
+  readonly waitedMs: number;
 }
 
 export interface ExchangeTimeouts {
@@ -44,9 +59,12 @@ export class Exchange implements Delivery {
   readonly stream: ClientStream;
   readonly startedAtMs: number;
   call: UpstreamCall | undefined;
+  /** With what it was let through. */
+  readonly grant: Grant;
   readonly #owner: ExchangeOwner;
   readonly #timeouts: ExchangeTimeouts;
-  readonly #era: Era;
+  readonly #timing: Timing;
+  #sentAtMs: number | undefined;
   #lastActivityMs: number;
   #timer: Timer | undefined;
   #isSettled = false;
@@ -58,9 +76,11 @@ export class Exchange implements Delivery {
     upstreamId: RequestId,
     stream: ClientStream,
     timeouts: ExchangeTimeouts,
-    era: Era = 'legacy',
+    grant: Grant,
+    timing: Timing,
   ) {
-    this.#era = era;
+    this.grant = grant;
+    this.#timing = timing;
     this.#owner = owner;
     this.method = request.method;
     this.clientId = request.id;
@@ -78,8 +98,13 @@ export class Exchange implements Delivery {
   }
 
   /** Something came from the upstream for this exchange. */
-  touch(): void {
-    this.#lastActivityMs = this.#owner.now();
+  touch(nowMs: number = this.#owner.now()): void {
+    this.#lastActivityMs = nowMs;
+  }
+
+  /** The request is in the hands of the upstream's connection: what follows is waiting. */
+  sent(): void {
+    this.#sentAtMs = this.#owner.now();
   }
 
   accepted(): void {
@@ -95,26 +120,37 @@ export class Exchange implements Delivery {
   }
 
   failed(error: UpstreamError): void {
-    this.failedWith(error, () => this.stream.answer(failureAnswer(this.clientId, this.method, error, this.#era)));
+    this.failedWith(error, () => this.stream.answer(failureAnswer(this.clientId, this.method, error, this.grant.context.era)));
   }
 
   /** @param say Answers the client in a form of its own. */
   failedWith(error: UpstreamError, say: () => void): void {
     if (this.#isSettled) return;
-    this.#settle(error instanceof UpstreamTimeoutError ? 'timeout' : 'upstream_failed', error);
+    const failedAtMs = this.#owner.now();
+    const outcome = error instanceof UpstreamTimeoutError ? 'timeout' : 'upstream_failed';
+    this.#settle(outcome, error);
     say();
+    this.#close(outcome, failedAtMs);
   }
 
-  /** @param answer Carries the client's own id. */
-  answered(answer: Message): void {
-    this.answeredWith(answer.isError, () => this.stream.answer(answer));
+  /**
+   * @param answer Carries the client's own id.
+   * @param readAtMs When it was read.
+   */
+  answered(answer: Message, readAtMs: number): void {
+    this.answeredWith(answer.isError, readAtMs, () => this.stream.answer(answer));
   }
 
-  /** @param say Answers the client in a form of its own. */
-  answeredWith(isError: boolean, say: () => void): void {
+  /**
+   * @param readAtMs When the answer was read.
+   * @param say Answers the client in a form of its own.
+   */
+  answeredWith(isError: boolean, readAtMs: number, say: () => void): void {
     if (this.#isSettled) return;
-    this.#settle(isError ? 'error' : 'ok', undefined);
+    const outcome = isError ? 'error' : 'ok';
+    this.#settle(outcome, undefined);
     say();
+    this.#close(outcome, readAtMs);
   }
 
   /** The client no longer wants the answer; one that is under way may still come. */
@@ -144,15 +180,25 @@ export class Exchange implements Delivery {
 
   #abandon(): void {
     if (this.#isSettled) return;
+    const abandonedAtMs = this.#owner.now();
     this.#settle('cancelled', undefined);
     this.call?.abort();
     this.stream.abandon();
+    this.#close('cancelled', abandonedAtMs);
   }
 
   #settle(outcome: ExchangeOutcome, error: UpstreamError | undefined): void {
     this.#isSettled = true;
     this.#timer?.cancel();
     this.#owner.settled(this, outcome, error);
+  }
+
+  /** @param readAtMs When that happened which the last word follows from: up to there the upstream was waited for. */
+  #close(outcome: ExchangeOutcome, readAtMs: number): void {
+    const { arrivedAtMs, waitedMs } = this.#timing;
+    const closedAtMs = this.#owner.now();
+    const wayUpMs = (this.#sentAtMs ?? readAtMs) - arrivedAtMs - waitedMs;
+    this.#owner.closed(this, outcome, closedAtMs - arrivedAtMs, wayUpMs + closedAtMs - readAtMs);
   }
 
   /** Fires at the earliest moment at which either time could be up, and looks whether it is. */

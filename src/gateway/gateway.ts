@@ -1,16 +1,25 @@
 /** The running gateway: starts what the configuration describes, and stops it without dropping what is under way. */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Principal } from '../auth/principal.js';
+import type { AuditLog } from '../audit/audit-log.js';
 import type { GatewayConfig } from '../config/config.js';
+import { systemClock } from '../core/clock.js';
+import { describeError } from '../core/errors.js';
 import { createLogger, type Logger } from '../core/logger.js';
 import { HttpListener } from '../downstream/http-listener.js';
 import type { OpsView } from '../downstream/ops-routes.js';
+import { MemoryPinStore } from '../policy/tool-pins.js';
+import { MemoryLimitStore } from '../rate-limit/memory-store.js';
+import { type Exposition, Metrics } from '../metrics/metrics.js';
+import { RequestClock } from '../metrics/request-clock.js';
 import { canConnect } from '../upstream/health.js';
+import { AccessBuilder } from './access.js';
+import type { RuleStores } from './build-rules.js';
 import { AddressInUseError, NotPermittedError, RequiredUpstreamError } from './errors.js';
+import { openAudit } from './open-audit.js';
 import type { Route } from './route.js';
 import { buildRuntime, type Runtime } from './runtime.js';
-import { gatewayStatus, routeStatus, type StatusContext } from './status.js';
+import { gatewayStatus, routeFacts, routeStatus, type StatusContext } from './status.js';
 
 export interface RunningGateway {
   /** The port listened on, also when the configuration said 0. */
@@ -21,21 +30,13 @@ export interface RunningGateway {
   stop(): Promise<void>;
   /** Stops at once; whatever is under way is cut. */
   kill(): Promise<void>;
+  /** For log rotation: goes on in files of the same name. */
+  reopenFiles(): Promise<void>;
 }
 
 export interface GatewayHooks {
   readonly logger?: Logger;
 }
-
-/** Nobody has to say who they are unless authentication is configured. */
-const ANONYMOUS: Principal = {
-  id: 'anonymous',
-  kind: 'anonymous',
-  role: undefined,
-  tenant: undefined,
-  claims: Object.freeze({}),
-  expiresAtMs: undefined,
-};
 
 /** How often a draining gateway looks whether everything has finished. */
 const DRAIN_POLL_MS = 20;
@@ -45,11 +46,16 @@ const CLOSE_TIMEOUT_MS = 2000;
 /**
  * Starts the gateway; resolves when it takes requests.
  *
+ * @throws {KeySetInvalidError} a `jwksFile` cannot be used
  * @throws {RequiredUpstreamError} an upstream with `required: true` cannot be reached
  * @throws {AddressInUseError | NotPermittedError} the address cannot be taken
  */
 export async function startGateway(config: GatewayConfig, hooks: GatewayHooks = {}): Promise<RunningGateway> {
-  const gateway = new Gateway(config, hooks.logger ?? createLogger(config.logging));
+  const logger = hooks.logger ?? createLogger(config.logging);
+  const replica = randomBytes(6).toString('hex');
+  const audit = config.audit === undefined ? undefined : await openAudit(config.audit, replica, logger);
+  const stores = { limits: new MemoryLimitStore(), pins: new MemoryPinStore(), audit };
+  const gateway = new Gateway(config, stores, replica, logger);
   await gateway.start();
   return gateway;
 }
@@ -57,8 +63,11 @@ export async function startGateway(config: GatewayConfig, hooks: GatewayHooks = 
 class Gateway implements RunningGateway, OpsView {
   readonly #config: GatewayConfig;
   readonly #logger: Logger;
-  readonly #replica = randomBytes(6).toString('hex');
+  readonly #replica: string;
+  readonly #audit: AuditLog | undefined;
+  readonly #metrics: Metrics | undefined;
   readonly #runtime: Runtime;
+  readonly #access: AccessBuilder;
   readonly #listener: HttpListener;
   readonly #startedAtMs = Date.now();
   #port = 0;
@@ -66,11 +75,23 @@ class Gateway implements RunningGateway, OpsView {
   #isDraining = false;
   #stopping: Promise<void> | undefined;
 
-  constructor(config: GatewayConfig, logger: Logger) {
+  constructor(config: GatewayConfig, stores: RuleStores, replica: string, logger: Logger) {
+    this.#replica = replica;
+    this.#audit = stores.audit;
     this.#config = config;
     this.#logger = logger;
-    this.#runtime = buildRuntime(config, logger, this.#replica, () => this.#isDraining);
-    this.#listener = new HttpListener(config.server, { logger, ops: this, identify: () => ANONYMOUS });
+    this.#metrics = config.metrics.enabled ? new Metrics(() => this.#runtime.routes.map(routeFacts)) : undefined;
+    const requestClock = new RequestClock();
+    this.#runtime = buildRuntime(config, {
+      stores,
+      logger,
+      replica,
+      requestClock,
+      metrics: this.#metrics,
+      isDraining: () => this.#isDraining,
+    });
+    this.#access = new AccessBuilder(systemClock, logger);
+    this.#listener = new HttpListener(config.server, { logger, ops: this, requestClock });
   }
 
   get port(): number {
@@ -86,7 +107,9 @@ class Gateway implements RunningGateway, OpsView {
   async start(): Promise<void> {
     try {
       await this.#requireUpstreams();
-      this.#listener.serve(this.#runtime.routes, this.#config.defaultRoute);
+      const { auth, defaultRoute } = this.#config;
+      const access = this.#access.build(auth);
+      this.#listener.serve({ doors: this.#runtime.routes, defaultPrefix: defaultRoute, access });
       this.#port = await this.#listen();
       this.#isListening = true;
       this.#logger.info('listening', `listening on ${this.address}`, { replica: this.#replica });
@@ -109,6 +132,11 @@ class Gateway implements RunningGateway, OpsView {
       delay(CLOSE_TIMEOUT_MS, undefined, { ref: false }),
     ]);
     this.#isListening = false;
+    await this.#closeAudit();
+  }
+
+  async reopenFiles(): Promise<void> {
+    await this.#audit?.reopen();
   }
 
   isLive(): boolean {
@@ -130,6 +158,10 @@ class Gateway implements RunningGateway, OpsView {
   routeStatus(prefix: string): object | undefined {
     const route = this.#runtime.routes.find((candidate) => candidate.prefix === prefix);
     return route === undefined ? undefined : routeStatus(route, this.#config.defaultRoute);
+  }
+
+  metrics(): Promise<Exposition> | undefined {
+    return this.#metrics?.expose();
   }
 
   #statusContext(): StatusContext {
@@ -168,6 +200,15 @@ class Gateway implements RunningGateway, OpsView {
     }
   }
 
+  /** A stop is a stop: what cannot be written any more is logged and does not keep the process. */
+  async #closeAudit(): Promise<void> {
+    try {
+      await this.#audit?.close();
+    } catch (error) {
+      this.#logger.error('audit_failed', 'the end of the audit trail could not be written', { reason: describeError(error) });
+    }
+  }
+
   async #drainAndStop(): Promise<void> {
     const { preStopMs, timeoutMs } = this.#config.server.drain;
     this.#isDraining = true;
@@ -176,6 +217,7 @@ class Gateway implements RunningGateway, OpsView {
     });
     if (preStopMs > 0) await delay(preStopMs);
     this.#listener.drain();
+    for (const route of this.#runtime.routes) route.stateless.endSubscriptions();
     const deadline = Date.now() + timeoutMs;
     while (this.#runtime.admission.inFlight > 0 && Date.now() < deadline) await delay(DRAIN_POLL_MS);
     const cut = this.#runtime.admission.inFlight;
@@ -185,6 +227,7 @@ class Gateway implements RunningGateway, OpsView {
     ]);
     await this.#listener.close();
     this.#isListening = false;
+    await this.#closeAudit();
     this.#logger.info('stopped', cut === 0 ? 'stopped; everything had finished' : 'stopped; some calls were cut', {
       cut,
     });

@@ -1,19 +1,29 @@
 /** One prefix: its upstream, its sessions, and the door clients come in by. */
+import type { AuditOutcome } from '../audit/event.js';
 import type { Clock } from '../core/clock.js';
 import type { Logger } from '../core/logger.js';
 import type { TimerWheel } from '../core/timer-wheel.js';
 import type { Caller, ClientSession, RouteDoor, StatelessStream } from '../downstream/client-session.js';
 import type { EventStreamOptions } from '../downstream/event-stream.js';
 import type { ListenerOptions } from '../downstream/options.js';
+import type { PinChange } from '../policy/tool-pins.js';
+import type { Metrics } from '../metrics/metrics.js';
+import type { RequestClock } from '../metrics/request-clock.js';
+import type { RouteMetrics } from '../metrics/route-metrics.js';
 import type { Message } from '../protocol/message.js';
-import { OverloadedError } from '../protocol/session-errors.js';
+import { OverloadedError, RateLimitedError } from '../protocol/session-errors.js';
 import type { DownstreamKind } from '../protocol/transport.js';
+import type { SessionRecord } from '../session/session-record.js';
 import type { SessionOptions } from '../session/options.js';
 import { SessionManager, type SessionManagerDependencies } from '../session/session-manager.js';
 import type { UpstreamOptions } from '../upstream/options.js';
 import { Upstream } from '../upstream/upstream.js';
 import type { Admission } from './admission.js';
 import { Bridge } from './bridge.js';
+import type { Refusal } from './denials.js';
+import type { Timing } from './exchange.js';
+import { ListFilter } from './list-filter.js';
+import type { RouteRules } from './rules.js';
 import { StatelessTraffic } from './stateless.js';
 
 /** What all routes share. */
@@ -22,6 +32,9 @@ export interface RouteDependencies extends SessionManagerDependencies {
   readonly clock: Clock;
   readonly timers: TimerWheel;
   readonly admission: Admission;
+  readonly requestClock: RequestClock;
+  /** Undefined: nobody counts. */
+  readonly metrics: Metrics | undefined;
   readonly streamOptions: EventStreamOptions;
   readonly limits: ListenerOptions['limits'];
   /** The gateway is about to stop. */
@@ -36,11 +49,20 @@ export class Route implements RouteDoor {
   readonly sessions: SessionManager<Bridge>;
   readonly logger: Logger;
   readonly stateless: StatelessTraffic;
+  readonly lists: ListFilter;
+  #rules: RouteRules;
   readonly #dependencies: RouteDependencies;
+  readonly #metrics: RouteMetrics | undefined;
 
-  constructor(options: UpstreamOptions, sessionOptions: SessionOptions, dependencies: RouteDependencies) {
+  constructor(
+    options: UpstreamOptions,
+    sessionOptions: SessionOptions,
+    rules: RouteRules,
+    dependencies: RouteDependencies,
+  ) {
     this.prefix = options.prefix;
     this.#dependencies = dependencies;
+    this.#metrics = dependencies.metrics?.route(options.prefix);
     this.logger = dependencies.logger.child({ route: options.prefix });
     this.upstream = new Upstream(options, {
       timers: dependencies.timers,
@@ -50,6 +72,19 @@ export class Route implements RouteDoor {
     });
     this.sessions = new SessionManager(options.prefix, sessionOptions, dependencies);
     this.stateless = new StatelessTraffic(this);
+    this.#rules = rules;
+    this.lists = new ListFilter((seenBy, change) => this.#onPinChange(seenBy, change));
+  }
+
+  /** What rules over requests that come now. */
+  get rules(): RouteRules {
+    return this.#rules;
+  }
+
+  /** From here on requests are ruled by these; those under way keep the ones they came with. */
+  applyRules(rules: RouteRules): void {
+    this.#rules = rules;
+    this.lists.catalog.forgetLists();
   }
 
   get timers(): TimerWheel {
@@ -58,6 +93,11 @@ export class Route implements RouteDoor {
 
   get clock(): Clock {
     return this.#dependencies.clock;
+  }
+
+  /** Read it in the turn in which a request is received. */
+  get requestClock(): RequestClock {
+    return this.#dependencies.requestClock;
   }
 
   get admission(): Admission {
@@ -70,7 +110,9 @@ export class Route implements RouteDoor {
 
   open(kind: DownstreamKind, caller: Caller): ClientSession {
     if (this.#dependencies.isDraining()) throw new OverloadedError('the gateway is stopping', DRAIN_RETRY_AFTER_MS);
-    return this.sessions.open(kind, caller.principal, (record) => new Bridge(record, this));
+    const session = this.sessions.open(kind, caller.principal, (record) => new Bridge(record, this));
+    this.noteSession('session_open', session.record);
+    return session;
   }
 
   resolve(id: string, kind: DownstreamKind, caller: Caller): ClientSession {
@@ -78,9 +120,55 @@ export class Route implements RouteDoor {
   }
 
   receiveStateless(message: Message, stream: StatelessStream | undefined, caller: Caller): void {
-    if (this.#dependencies.isDraining())
-      stream?.refuse(message.id ?? '', new OverloadedError('the gateway is stopping', DRAIN_RETRY_AFTER_MS, message.id));
-    else this.stateless.receive(message, stream, caller);
+    if (!this.#dependencies.isDraining()) {
+      this.stateless.receive(message, stream, caller);
+      return;
+    }
+    const error = new OverloadedError('the gateway is stopping', DRAIN_RETRY_AFTER_MS, message.id);
+    stream?.refuse(message.id ?? '', error);
+    const timing = { arrivedAtMs: this.requestClock.arrivedAtMs, waitedMs: 0 };
+    if (stream !== undefined) this.requestRefused(message.method ?? '', error, timing);
+  }
+
+  /** A request has had its last word; every one passes here, once. Times in milliseconds. */
+  requestClosed(method: string, outcome: AuditOutcome, durationMs: number, overheadMs: number): void {
+    this.#metrics?.requestEnded(method, outcome, durationMs, overheadMs);
+  }
+
+  /** The last word was said without an exchange. */
+  requestAnsweredHere(method: string, outcome: AuditOutcome, timing: Timing): void {
+    const durationMs = this.clock.now() - timing.arrivedAtMs;
+    this.requestClosed(method, outcome, durationMs, durationMs - timing.waitedMs);
+  }
+
+  /** The last word was an error. */
+  requestRefused(method: string, error: unknown, timing: Timing): void {
+    const isLimit = error instanceof OverloadedError || error instanceof RateLimitedError;
+    this.requestAnsweredHere(method, isLimit ? 'limited' : 'error', timing);
+  }
+
+  /** The gate said no. A limit says when to come back, a rule does not. */
+  requestDenied(method: string, { hints }: Refusal, timing: Timing): void {
+    this.requestAnsweredHere(method, hints?.retryAfterMs === undefined ? 'denied' : 'limited', timing);
+  }
+
+  noteSession(event: 'session_open' | 'session_resume' | 'session_close', record: SessionRecord, reason?: string): void {
+    const { principal, label } = record;
+    this.#rules.audit?.record({
+      event,
+      route: this.prefix,
+      principal: principal.id,
+      role: principal.role ?? this.#rules.defaultRole,
+      tenant: principal.tenant,
+      session: label,
+      reason,
+    });
+  }
+
+  #onPinChange(rules: RouteRules, change: PinChange): void {
+    const { tool, kind } = change;
+    this.logger.warn('pin_change', `the definition of tool ${JSON.stringify(tool)} is not the one first seen`, { kind });
+    rules.audit?.record({ event: 'pin_change', route: this.prefix, tool, layer: 'pin', reason: kind });
   }
 
   async close(reason: string): Promise<void> {

@@ -10,14 +10,20 @@ import type { Message, RequestId } from '../protocol/message.js';
 import { Method } from '../protocol/methods.js';
 import type { AnswerHints, UpstreamError } from '../protocol/transport.js';
 import { EraProbe } from '../upstream/era-probe.js';
-import { CircuitOpenError } from '../upstream/errors.js';
+import { CircuitOpenError, UpstreamTimeoutError } from '../upstream/errors.js';
 import { renderHeaders } from '../upstream/http/headers.js';
 import { StatelessCall, type StatelessDelivery } from '../upstream/stateless-call.js';
 import { failureAnswer } from './answers.js';
 import { DiscoverCache } from './discover-cache.js';
-import { Exchange, type ExchangeOutcome, type ExchangeOwner, type ExchangeTimeouts } from './exchange.js';
+import { Exchange, type ExchangeOutcome, type ExchangeOwner, type ExchangeTimeouts, type Timing } from './exchange.js';
 import { forwardedHeaders } from './forwarded-headers.js';
+import { shownCapabilities } from './capabilities.js';
+import { statelessClientInfoOf } from './client-info.js';
+import { type GateContext, judge, type Verdict } from './gate.js';
+import type { Grant } from './grant.js';
 import type { Route } from './route.js';
+import { shownAnswer } from './shown-answer.js';
+import { narrowed } from './subscriptions.js';
 import { countsAgainstUpstream } from './upstream-verdict.js';
 
 type Request = Message & { readonly id: RequestId; readonly method: string };
@@ -52,8 +58,9 @@ export class StatelessTraffic {
 
   receive(message: Message, stream: StatelessStream | undefined, caller: Caller): void {
     const { isModern } = this.#probe;
-    if (isModern !== undefined) this.#receiveKnown(isModern, message, stream, caller);
-    else background(this.#askFirst(message, stream, caller), this.#route.logger, 'probe_failed');
+    const { arrivedAtMs } = this.#route.requestClock;
+    if (isModern !== undefined) this.#receiveKnown(isModern, message, stream, caller, { arrivedAtMs, waitedMs: 0 });
+    else background(this.#askFirst(message, stream, caller, arrivedAtMs), this.#route.logger, 'probe_failed');
   }
 
   /** Ends subscriptions in the way that lets clients tell it from a fault. */
@@ -61,21 +68,40 @@ export class StatelessTraffic {
     for (const subscription of [...this.#subscriptions]) subscription.endGracefully();
   }
 
-  async #askFirst(message: Message, stream: StatelessStream | undefined, caller: Caller): Promise<void> {
+  async #askFirst(
+    message: Message,
+    stream: StatelessStream | undefined,
+    caller: Caller,
+    arrivedAtMs: number,
+  ): Promise<void> {
+    const askedAtMs = this.#route.clock.now();
+    const timing = (): Timing => ({ arrivedAtMs, waitedMs: this.#route.clock.now() - askedAtMs });
     let isModern: boolean;
     try {
       isModern = await this.#probe.ask();
     } catch (error) {
-      if (stream !== undefined) this.#answerFailure(message as Request, stream, error as UpstreamError);
+      if (stream !== undefined) this.#answerFailure(message as Request, stream, error as UpstreamError, timing());
       return;
     }
-    this.#receiveKnown(isModern, message, stream, caller);
+    this.#receiveKnown(isModern, message, stream, caller, timing());
   }
 
-  #receiveKnown(isModern: boolean, message: Message, stream: StatelessStream | undefined, caller: Caller): void {
-    if (!isModern) stream?.refuse(message.id ?? '', new UnsupportedVersionError(MODERN_VERSION));
-    else if (stream === undefined) this.#sendNotification(message, caller);
-    else this.#run(message as Request, stream, caller);
+  #receiveKnown(
+    isModern: boolean,
+    message: Message,
+    stream: StatelessStream | undefined,
+    caller: Caller,
+    timing: Timing,
+  ): void {
+    if (stream === undefined) {
+      if (isModern) this.#sendNotification(message, caller);
+    } else if (isModern) this.#judge(message as Request, stream, caller, timing);
+    else this.#refuse(message as Request, stream, new UnsupportedVersionError(MODERN_VERSION), timing);
+  }
+
+  #refuse(request: Request, stream: StatelessStream, error: unknown, timing: Timing): void {
+    stream.refuse(request.id, error);
+    this.#route.requestRefused(request.method, error, timing);
   }
 
   #sendNotification(message: Message, caller: Caller): void {
@@ -83,44 +109,86 @@ export class StatelessTraffic {
     new StatelessCall(this.#route.upstream, message, nobody).start(this.#headersFor(caller));
   }
 
-  #run(request: Request, stream: StatelessStream, caller: Caller): void {
-    const { upstream, admission } = this.#route;
-    const known = request.method === Method.discover ? this.#discoveries.find(caller.principal, request.id) : undefined;
-    if (known !== undefined) {
-      stream.answer(known);
-      return;
+  #judge(request: Request, stream: StatelessStream, caller: Caller, timing: Timing): void {
+    const context: GateContext = {
+      caller,
+      client: statelessClientInfoOf(request),
+      nowMs: Date.now(),
+      era: 'modern',
+      session: undefined,
+    };
+    const verdict = judge(this.#route.rules, request, context);
+    if (!(verdict instanceof Promise)) this.#proceed(verdict, request, stream, context, timing);
+    else {
+      const later = verdict.then((settled) => this.#proceed(settled, request, stream, context, timing));
+      background(later, this.#route.logger, 'request_failed');
     }
+  }
+
+  #proceed(verdict: Verdict, request: Request, stream: StatelessStream, context: GateContext, timing: Timing): void {
+    switch (verdict.kind) {
+      case 'error':
+        this.#refuse(request, stream, verdict.error, timing);
+        return;
+      case 'refuse':
+        stream.answer(verdict.refusal.answer, verdict.refusal.hints);
+        this.#route.requestDenied(request.method, verdict.refusal, timing);
+        return;
+      case 'pass': {
+        const grant: Grant = { rules: verdict.rules, note: verdict.note, context };
+        if (this.#answerFromCache(request, stream, grant)) this.#route.requestAnsweredHere(request.method, 'ok', timing);
+        else this.#run(narrowed(request, grant), stream, grant, timing);
+      }
+    }
+  }
+
+  #answerFromCache(request: Request, stream: StatelessStream, grant: Grant): boolean {
+    if (request.method !== Method.discover) return false;
+    const known = this.#discoveries.find(grant.context.caller.principal, request.id);
+    if (known === undefined) return false;
+    grant.note?.write('ok');
+    stream.answer(shownCapabilities(grant.rules, known, request.id));
+    return true;
+  }
+
+  #run(request: Request, stream: StatelessStream, grant: Grant, timing: Timing): void {
+    const { upstream, admission } = this.#route;
     try {
       admission.enter(upstream, request.id);
     } catch (error) {
-      stream.refuse(request.id, error);
+      grant.note?.write('error');
+      this.#refuse(request, stream, error, timing);
       return;
     }
     if (!upstream.breaker.tryPass()) {
       admission.leave(upstream);
-      this.#answerFailure(request, stream, new CircuitOpenError(upstream.breaker.retryAfterMs));
+      grant.note?.write('upstream_failed');
+      this.#answerFailure(request, stream, new CircuitOpenError(upstream.breaker.retryAfterMs), timing);
       return;
     }
-    const exchange = new StatelessExchange(this.#route, request, stream, {
+    const exchange = new StatelessExchange(this.#route, request, stream, grant, timing, {
       settled: () => this.#subscriptions.delete(exchange),
-      answer: (message) => this.#learn(request, caller, message),
+      answer: (message) => this.#learn(request, grant, message),
     });
     if (request.method === Method.listen) this.#subscriptions.add(exchange);
-    exchange.start(this.#headersFor(caller));
+    exchange.start(this.#headersFor(grant.context.caller));
   }
 
-  #learn(request: Request, caller: Caller, answer: Message): Message {
+  #learn(request: Request, grant: Grant, answer: Message): Message {
     if (answer.isError) {
       if (speaksLegacy(answer)) this.#probe.forget();
       return answer;
     }
-    return request.method === Method.discover ? this.#discoveries.learn(caller.principal, request.id, answer) : answer;
+    if (request.method !== Method.discover) return answer;
+    return this.#discoveries.learn(grant.context.caller.principal, request.id, answer);
   }
 
   /** A client that gets a plain error to `server/discover` takes the server for a legacy one for good; a 503 says try again. */
-  #answerFailure(request: Request, stream: StatelessStream, error: UpstreamError): void {
+  #answerFailure(request: Request, stream: StatelessStream, error: UpstreamError, timing: Timing): void {
     const answer = failureAnswer(request.id, request.method, error, 'modern');
     stream.answer(answer, request.method === Method.discover ? TRY_AGAIN : undefined);
+    const outcome = error instanceof UpstreamTimeoutError ? 'timeout' : 'upstream_failed';
+    this.#route.requestAnsweredHere(request.method, outcome, timing);
   }
 
   #headersFor(caller: Caller): string {
@@ -148,13 +216,20 @@ class StatelessExchange implements ExchangeOwner, StatelessDelivery, StatelessSt
   readonly #exchange: Exchange;
   readonly #call: StatelessCall;
 
-  constructor(route: Route, request: Request, stream: StatelessStream, hooks: StatelessExchangeHooks) {
+  constructor(
+    route: Route,
+    request: Request,
+    stream: StatelessStream,
+    grant: Grant,
+    timing: Timing,
+    hooks: StatelessExchangeHooks,
+  ) {
     this.#route = route;
     this.#request = request;
     this.#stream = stream;
     this.#hooks = hooks;
     const timeouts = request.method === Method.listen ? NO_TIMEOUTS : route.upstream.options.timeouts;
-    this.#exchange = new Exchange(this, request, request.id, stream, timeouts, 'modern');
+    this.#exchange = new Exchange(this, request, request.id, stream, timeouts, grant, timing);
     this.#call = new StatelessCall(route.upstream, request, this);
     this.#exchange.call = this.#call;
     stream.setOwner(this);
@@ -162,13 +237,15 @@ class StatelessExchange implements ExchangeOwner, StatelessDelivery, StatelessSt
 
   start(headers: string): void {
     this.#call.start(headers);
+    this.#exchange.sent();
   }
 
   endGracefully(): void {
     if (this.#exchange.isSettled) return;
     const meta = { [SUBSCRIPTION_META]: this.#request.id };
     this.#call.abort();
-    this.#exchange.answered(resultResponse(this.#request.id, JSON.stringify({ resultType: 'complete', _meta: meta })));
+    const answer = resultResponse(this.#request.id, JSON.stringify({ resultType: 'complete', _meta: meta }));
+    this.#exchange.answered(answer, this.now());
   }
 
   accepted(): void {
@@ -189,15 +266,21 @@ class StatelessExchange implements ExchangeOwner, StatelessDelivery, StatelessSt
   }
 
   onMessage(message: Message, status: number): void {
-    this.#exchange.touch();
+    const readAtMs = this.now();
+    this.#exchange.touch(readAtMs);
     if (message.kind === 'notification') this.#stream.send(message);
     else if (message.kind === 'response' && message.id === this.#request.id) {
-      const answer = this.#hooks.answer(message);
-      this.#exchange.answeredWith(answer.isError, () => this.#stream.answer(answer, { status }));
+      const shown = shownAnswer(this.#route.lists, this.#exchange, this.#hooks.answer(message));
+      if (!(shown instanceof Promise)) this.#answer(shown, status, readAtMs);
+      else background(shown.then((late) => this.#answer(late, status, readAtMs)), this.#route.logger, 'answer_failed');
     } else if (message.kind === 'request') {
       // Servers of this revision ask by their answers and not by requests of their own.
       this.#route.logger.warn('upstream_garbage', 'dropped a request of a stateless upstream');
     }
+  }
+
+  #answer(answer: Message, status: number, readAtMs: number): void {
+    this.#exchange.answeredWith(answer.isError, readAtMs, () => this.#stream.answer(answer, { status }));
   }
 
   gone(): void {
@@ -212,9 +295,14 @@ class StatelessExchange implements ExchangeOwner, StatelessDelivery, StatelessSt
   settled(_exchange: Exchange, outcome: ExchangeOutcome, error: UpstreamError | undefined): void {
     const { admission, upstream } = this.#route;
     admission.leave(upstream);
+    this.#exchange.grant.note?.write(outcome);
     if (outcome === 'ok' || outcome === 'error') upstream.succeeded();
     else if (error !== undefined && countsAgainstUpstream(error)) upstream.failed();
     this.#hooks.settled();
+  }
+
+  closed({ method }: Exchange, outcome: ExchangeOutcome, durationMs: number, overheadMs: number): void {
+    this.#route.requestClosed(method, outcome, durationMs, overheadMs);
   }
 
   /** Closing the stream is the cancellation, and the exchange does that. */

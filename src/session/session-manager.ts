@@ -53,6 +53,7 @@ export class SessionManager<S extends ManagedSession> {
     const session = create(record);
     this.#sessions.set(record.id, session);
     record.expiry = this.#schedule(session, this.#options.ttlMs, 'it reached its greatest age');
+    this.#watchCredential(session);
     if (kind === 'streamable-http') this.#watchIdle(session, this.#options.idleTimeoutMs);
     else this.#watchAbsence(session);
     return session;
@@ -64,6 +65,7 @@ export class SessionManager<S extends ManagedSession> {
     if (session === undefined || session.record.kind !== kind || session.record.principal.id !== principal.id) {
       throw new SessionUnknownError();
     }
+    session.record.usedBy(principal);
     session.record.lastUsedAtMs = this.#dependencies.clock.now();
     return session;
   }
@@ -96,6 +98,17 @@ export class SessionManager<S extends ManagedSession> {
 
   #watchAbsence(session: S): void {
     session.record.absence = this.#schedule(session, this.#options.resumeGraceMs, 'the client did not come back');
+  }
+
+  /** A stream outlives the request that opened it, but not the right to it. A token that took the old one's place counts. */
+  #watchCredential(session: S): void {
+    const { timers, clock } = this.#dependencies;
+    const { record } = session;
+    if (record.endsAtMs === undefined) return;
+    record.credential = timers.schedule(Math.max(0, record.endsAtMs - clock.wallTimeMs()), () => {
+      if ((record.endsAtMs ?? 0) > clock.wallTimeMs()) this.#watchCredential(session);
+      else this.close(session, 'the credential of the caller ended');
+    });
   }
 
   /** Looks again when the session could be idle at the earliest, instead of moving a timer with every message. */

@@ -4,8 +4,10 @@ import { OverloadedError, TooManySessionsError } from '../protocol/session-error
 export interface SessionQuotaOptions {
   /** Sessions of the whole gateway. */
   readonly sessions: number;
-  /** Sessions of one caller; does not bind anonymous ones, who cannot be told apart. */
+  /** Sessions of one caller. */
   readonly sessionsPerPrincipal: number;
+  /** Anonymous callers share one allowance. Where everybody is anonymous, that would be a bound on the whole gateway. */
+  readonly bindsAnonymous?: boolean;
 }
 
 const RETRY_AFTER_MS = 5000;
@@ -23,7 +25,7 @@ export class SessionQuota {
   /** @throws {OverloadedError | TooManySessionsError} */
   take(principal: Principal): void {
     if (this.#total >= this.#options.sessions) throw new OverloadedError('too many sessions are open', RETRY_AFTER_MS);
-    if (principal.kind !== 'anonymous') {
+    if (this.#isBound(principal)) {
       const held = this.#byPrincipal.get(principal.id) ?? 0;
       if (held >= this.#options.sessionsPerPrincipal) throw new TooManySessionsError(RETRY_AFTER_MS);
       this.#byPrincipal.set(principal.id, held + 1);
@@ -33,9 +35,13 @@ export class SessionQuota {
 
   giveBack(principal: Principal): void {
     this.#total -= 1;
-    if (principal.kind === 'anonymous') return;
+    if (!this.#isBound(principal)) return;
     const held = (this.#byPrincipal.get(principal.id) ?? 1) - 1;
     if (held === 0) this.#byPrincipal.delete(principal.id);
     else this.#byPrincipal.set(principal.id, held);
+  }
+
+  #isBound(principal: Principal): boolean {
+    return this.#options.bindsAnonymous === true || principal.kind !== 'anonymous';
   }
 }

@@ -7,7 +7,10 @@ import type { DownstreamKind } from '../protocol/transport.js';
 export class SessionRecord {
   readonly id: string;
   readonly kind: DownstreamKind;
-  readonly principal: Principal;
+  /** As it proved who it is the last time; its `id` never changes. */
+  principal: Principal;
+  /** When the credential ends that lasts longest of those the session was used with, in milliseconds since 1970; undefined: never. */
+  endsAtMs: number | undefined;
   /** On the clock of durations, in milliseconds. */
   lastUsedAtMs: number;
   /** The revision client and server settled on; undefined before that. */
@@ -17,6 +20,8 @@ export class SessionRecord {
   expiry: Timer | undefined;
   /** Ends it when the client stays away too long. */
   absence: Timer | undefined;
+  /** Looks whether its credential has ended. */
+  credential: Timer | undefined;
   /** Looks whether it has been idle. */
   idleness: Timer | undefined;
 
@@ -24,6 +29,7 @@ export class SessionRecord {
     this.id = id;
     this.kind = kind;
     this.principal = principal;
+    this.endsAtMs = principal.expiresAtMs;
     this.lastUsedAtMs = nowMs;
   }
 
@@ -36,6 +42,14 @@ export class SessionRecord {
     this.expiry?.cancel();
     this.absence?.cancel();
     this.idleness?.cancel();
+    this.credential?.cancel();
+  }
+
+  /** The same caller again, perhaps with a fresh token. */
+  usedBy(principal: Principal): void {
+    if (this.principal === principal) return;
+    this.principal = principal;
+    if (this.endsAtMs !== undefined) this.endsAtMs = Math.max(this.endsAtMs, principal.expiresAtMs ?? this.endsAtMs);
   }
 }
 

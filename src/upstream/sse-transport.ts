@@ -17,15 +17,14 @@ import {
   WrongTransportError,
 } from './errors.js';
 import { readMessages } from './answer-body.js';
-import type { HttpClient } from './http/client.js';
 import type { HttpClientError } from './http/errors.js';
 import { renderHeaders } from './http/headers.js';
-import type { HttpCall, ResponseHandler, ResponseHeaders } from './http/types.js';
+import type { HttpCall, HttpRequester, ResponseHandler, ResponseHeaders } from './http/types.js';
 import { failureOf } from './http-failure.js';
 import type { UpstreamCall, UpstreamListener, UpstreamTransport } from './transport.js';
 
 export interface SseTransportOptions {
-  readonly http: HttpClient;
+  readonly http: HttpRequester;
   readonly timers: TimerWheel;
   readonly logger: Logger;
   readonly url: URL;
@@ -132,7 +131,8 @@ export class SseTransport implements UpstreamTransport {
   #onStreamHeaders(status: number, headers: ResponseHeaders): void {
     const contentType = headers.get('content-type') ?? '';
     if (status === 200 && contentType.toLowerCase().startsWith('text/event-stream')) return;
-    const detail = status === 200 ? `content type ${contentType || 'missing'}` : `HTTP ${status}`;
+    // What the server calls its answer is its own text, and this one reaches clients.
+    const detail = status === 200 ? 'no event stream' : `HTTP ${status}`;
     const isWrongKind = status === 200 || WRONG_TRANSPORT_STATUSES.has(status);
     this.#fail(
       isWrongKind

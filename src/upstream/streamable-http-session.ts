@@ -3,11 +3,10 @@ import type { Logger } from '../core/logger.js';
 import type { TimerWheel } from '../core/timer-wheel.js';
 import type { Message } from '../protocol/message.js';
 import type { Delivery } from '../protocol/transport.js';
-import type { HttpClient } from './http/client.js';
-import type { HttpCall, ResponseHandler } from './http/types.js';
+import type { HttpCall, HttpRequester, ResponseHandler } from './http/types.js';
 
 export interface StreamableSession {
-  readonly http: HttpClient;
+  readonly http: HttpRequester;
   readonly path: string;
   readonly timers: TimerWheel;
   readonly logger: Logger;

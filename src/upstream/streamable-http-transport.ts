@@ -8,16 +8,15 @@ import type { TimerWheel } from '../core/timer-wheel.js';
 import type { Message } from '../protocol/message.js';
 import type { Delivery } from '../protocol/transport.js';
 import { UpstreamFailedError, UpstreamSessionGoneError } from './errors.js';
-import type { HttpClient } from './http/client.js';
 import { renderHeaders } from './http/headers.js';
-import type { HttpCall, ResponseHandler } from './http/types.js';
+import type { HttpCall, HttpRequester, ResponseHandler } from './http/types.js';
 import { GeneralStream } from './streamable-http-general.js';
 import { PostCall } from './streamable-http-post.js';
 import type { StreamableSession } from './streamable-http-session.js';
 import type { UpstreamCall, UpstreamListener, UpstreamTransport } from './transport.js';
 
 export interface StreamableHttpOptions {
-  readonly http: HttpClient;
+  readonly http: HttpRequester;
   readonly timers: TimerWheel;
   readonly logger: Logger;
   readonly url: URL;
@@ -35,7 +34,7 @@ const STREAM_HEADERS = renderHeaders([['accept', 'text/event-stream']]);
 
 export class StreamableHttpTransport implements UpstreamTransport, StreamableSession {
   readonly kind = 'streamable-http';
-  readonly http: HttpClient;
+  readonly http: HttpRequester;
   readonly path: string;
   readonly timers: TimerWheel;
   readonly logger: Logger;

@@ -198,9 +198,12 @@ export class UpstreamSession implements UpstreamListener {
       return;
     }
     this.#state = 'waiting';
-    void this.#greet(call, transport).then(() => {
-      if (this.#state === 'waiting' && this.#transport === transport) this.#becomeReady(transport);
-    });
+    void this.#greetThenGoOn(call, transport);
+  }
+
+  async #greetThenGoOn(initialized: QueuedCall, transport: UpstreamTransport): Promise<void> {
+    await this.#greet(initialized, transport);
+    if (this.#state === 'waiting' && this.#transport === transport) this.#becomeReady(transport);
   }
 
   /** Says `initialized` and opens the general stream. What becomes of either shows in the calls that follow. */

@@ -8,7 +8,12 @@ import { CircuitBreaker } from './circuit-breaker.js';
 import { connectTransport } from './connect.js';
 import { HttpClient } from './http/client.js';
 import { renderHeaders } from './http/headers.js';
+import type { HttpRequester } from './http/types.js';
+import { OauthTokens } from './oauth.js';
+import { OauthHttp } from './oauth-http.js';
 import type { UpstreamOptions, UpstreamTlsOptions } from './options.js';
+import { Secrets } from './secrets.js';
+import { TokenEndpoint } from './token-endpoint.js';
 import type { UpstreamListener, UpstreamTransport } from './transport.js';
 
 export interface UpstreamDependencies {
@@ -25,7 +30,10 @@ export class Upstream {
   /** Path and query of every request. */
   readonly path: string;
   readonly breaker: CircuitBreaker;
-  readonly http: HttpClient;
+  /** With the gateway's own token on every request, where one is configured. */
+  readonly http: HttpRequester;
+  /** What it is given and nobody else may see. */
+  readonly secrets: Secrets;
   readonly dependencies: UpstreamDependencies;
   /** Rendered header lines that every request carries. */
   readonly headers: string;
@@ -35,6 +43,8 @@ export class Upstream {
   openSessions = 0;
   /** Whether the last attempt to reach it worked; undefined before the first. */
   isReachable: boolean | undefined;
+  readonly #client: HttpClient;
+  readonly #tokenEndpoint: TokenEndpoint | undefined;
   #spokenKind: UpstreamKind | undefined;
 
   constructor(options: UpstreamOptions, dependencies: UpstreamDependencies) {
@@ -44,13 +54,16 @@ export class Upstream {
     this.path = this.url.pathname + this.url.search;
     this.breaker = new CircuitBreaker(options.circuitBreaker, dependencies.clock);
     this.headers = renderHeaders([['user-agent', 'mcp-gateway'], ...Object.entries(options.headers)]);
-    this.http = new HttpClient({
+    this.secrets = new Secrets(options.headers);
+    this.#client = new HttpClient({
       origin: this.url,
       connectTimeoutMs: options.timeouts.connectMs,
       headersTimeoutMs: options.timeouts.idleMs,
       timers: dependencies.timers,
       ...(options.tls === undefined ? {} : { tls: readTls(options.tls) }),
     });
+    this.#tokenEndpoint = createTokenEndpoint(options, dependencies);
+    this.http = this.#tokenEndpoint === undefined ? this.#client : this.#withTokens(this.#tokenEndpoint);
     if (options.transport !== 'auto') this.#spokenKind = options.transport;
   }
 
@@ -86,9 +99,25 @@ export class Upstream {
     this.breaker.failed();
   }
 
-  close(): Promise<void> {
-    return this.http.close();
+  async close(): Promise<void> {
+    await Promise.all([this.#client.close(), this.#tokenEndpoint?.close()]);
   }
+
+  #withTokens(endpoint: TokenEndpoint): HttpRequester {
+    const { clock, logger } = this.dependencies;
+    const tokens = new OauthTokens({
+      clock,
+      logger,
+      request: () => endpoint.request(),
+      onToken: (token) => this.secrets.addToken(token),
+    });
+    return new OauthHttp(this.#client, tokens);
+  }
+}
+
+function createTokenEndpoint(options: UpstreamOptions, { timers }: UpstreamDependencies): TokenEndpoint | undefined {
+  const { oauth, timeouts } = options;
+  return oauth === undefined ? undefined : new TokenEndpoint({ oauth, timers, timeoutMs: timeouts.connectMs });
 }
 
 function readTls(files: UpstreamTlsOptions): { ca?: Buffer; cert?: Buffer; key?: Buffer } {

@@ -1,7 +1,16 @@
 import { GatewayError } from '../../core/errors.js';
 
-/** Where a call failed. `closed`: the client itself was closed under it. */
-export type HttpFailure = 'connect' | 'connect_timeout' | 'tls' | 'headers_timeout' | 'reset' | 'protocol' | 'closed';
+/** Where a call failed. `closed`: the client itself was closed under it. `token`: there was none to send it with. */
+export type HttpFailure =
+  | 'connect'
+  | 'connect_timeout'
+  | 'tls'
+  | 'headers_timeout'
+  | 'reset'
+  | 'protocol'
+  | 'closed'
+  | 'token'
+  | 'token_timeout';
 
 export interface HttpFailureFacts {
   readonly reason: HttpFailure;

@@ -62,3 +62,9 @@ export interface HttpCall {
   /** Whether a byte of the request was written to a connected socket. */
   readonly bytesSent: boolean;
 }
+
+/** Whatever carries requests to the upstream: the HTTP client, or something around it. */
+export interface HttpRequester {
+  /** @throws {TypeError} `path` or `headers` cannot go on the wire; nothing was sent */
+  request(request: HttpRequest, handler: ResponseHandler): HttpCall;
+}

@@ -1,0 +1,43 @@
+/** From configuration to the rules of each route. */
+import type { AuditLog } from '../audit/audit-log.js';
+import type { GatewayConfig } from '../config/config.js';
+import { compilePolicy } from '../policy/compile.js';
+import type { CompiledPolicy } from '../policy/decision.js';
+import { createToolPins, type PinStore } from '../policy/tool-pins.js';
+import { RateLimits } from '../rate-limit/limiter.js';
+import type { LimitStore } from '../rate-limit/store.js';
+import type { UpstreamOptions } from '../upstream/options.js';
+import type { RouteRules } from './rules.js';
+
+/** What is counted, pinned and written down goes on when the configuration changes. */
+export interface RuleStores {
+  readonly limits: LimitStore;
+  readonly pins: PinStore;
+  readonly audit: AuditLog | undefined;
+}
+
+export class RuleBuilder {
+  readonly #policies: ReadonlyMap<string, CompiledPolicy>;
+  readonly #limits: RateLimits;
+  readonly #stores: RuleStores;
+
+  constructor(config: GatewayConfig, stores: RuleStores) {
+    this.#stores = stores;
+    this.#policies = new Map(
+      [...config.policies].map(([name, document]) => [name, compilePolicy(document, config.policyEnv)]),
+    );
+    this.#limits = new RateLimits(config.rateLimits, stores.limits, { store: stores.limits, replicas: () => 1 });
+  }
+
+  build(upstream: UpstreamOptions): RouteRules {
+    return {
+      route: upstream.prefix,
+      policy: upstream.policy === undefined ? undefined : this.#policies.get(upstream.policy),
+      defaultRole: upstream.role,
+      limits: this.#limits,
+      pins: createToolPins(upstream.pins, this.#stores.pins),
+      expose: upstream.expose,
+      audit: this.#stores.audit,
+    };
+  }
+}

@@ -1,0 +1,9 @@
+import type { DecisionNote, GateContext } from './gate.js';
+import type { RouteRules } from './rules.js';
+
+/** With what a request was let through: the rules of that moment see its answer too, whatever was loaded since. */
+export interface Grant {
+  readonly rules: RouteRules;
+  readonly context: GateContext;
+  readonly note: DecisionNote | undefined;
+}
