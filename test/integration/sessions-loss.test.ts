@@ -39,7 +39,8 @@ async function startOwnGateway(upstream: object): Promise<TestGateway> {
 }
 
 const echo = (nonce: string) => ({ name: 'echo', arguments: { nonce } });
-const failure = (reply: Reply) => (reply.result?.['_meta'] as Record<string, unknown>)['mcp-gateway/error'];
+const failure = (reply: Reply) =>
+  (reply.result?.['_meta'] as Record<string, unknown> | undefined)?.['mcp-gateway/error'];
 
 /** Each kind of client with each kind of upstream. */
 const PAIRS = CLIENT_KINDS.flatMap((client) => CLIENT_KINDS.map((upstream) => ({ client, upstream })));
