@@ -41,7 +41,7 @@ class OwnMessage implements Message {
 }
 
 function ownMessage(facts: OwnMessageFacts, body: object): Message {
-  return ownMessage(facts, Buffer.from(JSON.stringify(body)));
+  return new OwnMessage(facts, Buffer.from(JSON.stringify(body)));
 }
 
 export interface RpcError {
