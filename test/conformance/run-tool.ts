@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { nodePath } from './node-path.js';
 
 const MODULES = join(import.meta.dirname, 'node_modules');
-const TIMEOUT_MS = 60_000;
+/** For all scenarios of one run together. */
+export const TOOL_TIMEOUT_MS = 60_000;
 
 /** The released line of the tool, and the one that knows the stateless revision. */
 const TOOLS = {
@@ -54,9 +55,14 @@ export async function runTool(run: ToolRun, url: string): Promise<readonly Check
 /** A failed check makes the exit code non-zero; the checks themselves say more. */
 function execute(args: readonly string[]): Promise<string> {
   return new Promise((resolve) => {
-    execFile(nodePath(MODULES), args, { timeout: TIMEOUT_MS, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
-      resolve(`${error?.message ?? ''}\n${stdout}\n${stderr}`);
-    });
+    execFile(
+      nodePath(MODULES),
+      args,
+      { timeout: TOOL_TIMEOUT_MS, maxBuffer: 64 * 1024 * 1024 },
+      (error, stdout, stderr) => {
+        resolve(`${error?.message ?? ''}\n${stdout}\n${stderr}`);
+      },
+    );
   });
 }
 
