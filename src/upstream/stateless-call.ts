@@ -14,6 +14,8 @@ import { failureOf } from './http-failure.js';
 import type { UpstreamCall } from './transport.js';
 import type { Upstream } from './upstream.js';
 
+const AUTHORIZATION_STATUSES: ReadonlySet<number> = new Set([401, 403, 407]);
+
 /** Who waits for the answer, and wants to know with which status it came. */
 export interface StatelessDelivery extends Delivery {
   /** @param status The upstream's HTTP status, which is part of the answer in this revision. */
@@ -98,7 +100,7 @@ export class StatelessCall implements UpstreamCall, ResponseHandler {
   readonly #deliver = (message: Message): void => {
     if (this.#isOver) return;
     if (message.kind === 'response') this.#isOver = true;
-    this.#delivery.onMessage(message, this.#status);
+    this.#delivery.onMessage(this.#upstream.secrets.redact(message), this.#status);
   };
 
   #pushEvents(chunk: Buffer): void {
@@ -123,7 +125,9 @@ export class StatelessCall implements UpstreamCall, ResponseHandler {
   }
 
   #deliverError(): void {
-    const answer = readErrorAnswer(this.#takeBody(), this.#message.id);
+    // Its quarrel is with the gateway's credentials; a client that got this status would take it for its own.
+    const isOurs = AUTHORIZATION_STATUSES.has(this.#status);
+    const answer = isOurs ? undefined : readErrorAnswer(this.#takeBody(), this.#message.id);
     if (answer === undefined) this.#fail(new UpstreamRefusedError(this.#status, this.#retryAfter));
     else this.#deliver(answer);
   }

@@ -77,7 +77,8 @@ export class StreamableHttpTransport implements UpstreamTransport, StreamableSes
   }
 
   async openGeneralStream(): Promise<void> {
-    if (this.#isClosed) return;
+    // A client that says `initialized` again gets no second one.
+    if (this.#isClosed || this.#general !== undefined) return;
     this.#general = new GeneralStream(this);
     await this.#general.open();
   }

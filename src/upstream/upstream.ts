@@ -78,6 +78,11 @@ export class Upstream {
     return /\/sse\/?$/.test(this.url.pathname) ? ['sse', 'streamable-http'] : ['streamable-http', 'sse'];
   }
 
+  /** Whether it is given anything that must not come back. */
+  get hasSecrets(): boolean {
+    return this.#tokenEndpoint !== undefined || !this.secrets.isEmpty;
+  }
+
   learnKind(kind: UpstreamKind): void {
     this.isReachable = true;
     this.#spokenKind = kind;
