@@ -331,7 +331,12 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     const answer = exchange.upstreamId === exchange.clientId ? message : withId(message, exchange.clientId);
     const shown = shownAnswer(this.#route.lists, exchange, answer);
     if (!(shown instanceof Promise)) exchange.answered(shown, readAtMs);
-    else background(shown.then((late) => exchange.answered(late, readAtMs)), this.#logger, 'answer_failed');
+    else
+      background(
+        shown.then((late) => exchange.answered(late, readAtMs)),
+        this.#logger,
+        'answer_failed',
+      );
   }
 
   #passNotification(message: Message, related: Exchange | undefined): void {

@@ -120,7 +120,9 @@ export class Exchange implements Delivery {
   }
 
   failed(error: UpstreamError): void {
-    this.failedWith(error, () => this.stream.answer(failureAnswer(this.clientId, this.method, error, this.grant.context.era)));
+    this.failedWith(error, () =>
+      this.stream.answer(failureAnswer(this.clientId, this.method, error, this.grant.context.era)),
+    );
   }
 
   /** @param say Answers the client in a form of its own. */

@@ -53,7 +53,8 @@ function settle(
 ): Verdict {
   if (exceeded !== undefined) {
     note.writeLimited(exceeded);
-    if (request.method === Method.initialize) return { kind: 'error', error: new RateLimitedError(exceeded.retryAfterMs, request.id) };
+    if (request.method === Method.initialize)
+      return { kind: 'error', error: new RateLimitedError(exceeded.retryAfterMs, request.id) };
     return { kind: 'refuse', refusal: limitRefusal(request, exceeded, context.era) };
   }
   if (ruling.effect === 'deny') {
@@ -120,7 +121,13 @@ export class DecisionNote {
     this.#record('limited', 'deny', 'rate_limit', limit, `the limit ${limit} is exceeded`);
   }
 
-  #record(outcome: AuditOutcome, effect: Ruling['effect'], layer: Ruling['layer'], ruleName: string, reason: string): void {
+  #record(
+    outcome: AuditOutcome,
+    effect: Ruling['effect'],
+    layer: Ruling['layer'],
+    ruleName: string,
+    reason: string,
+  ): void {
     const { audit, policy } = this.#rules;
     if (this.#isWritten || audit === undefined) return;
     this.#isWritten = true;

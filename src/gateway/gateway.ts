@@ -205,7 +205,9 @@ class Gateway implements RunningGateway, OpsView {
     try {
       await this.#audit?.close();
     } catch (error) {
-      this.#logger.error('audit_failed', 'the end of the audit trail could not be written', { reason: describeError(error) });
+      this.#logger.error('audit_failed', 'the end of the audit trail could not be written', {
+        reason: describeError(error),
+      });
     }
   }
 

@@ -69,7 +69,8 @@ export class ListFilter {
     const result = answer.raw.subarray(resultSpan.start, resultSpan.end);
     if (shape.kind === 'tool' && !this.catalog.isKnown(result)) {
       const checked = this.#learn(rules, result);
-      if (rules.pins.mode === 'block') return checked.then(() => this.#filtered(rules, shape, method, answer, result, id, context, era));
+      if (rules.pins.mode === 'block')
+        return checked.then(() => this.#filtered(rules, shape, method, answer, result, id, context, era));
     }
     return this.#filtered(rules, shape, method, answer, result, id, context, era);
   }

@@ -152,7 +152,11 @@ export class Route implements RouteDoor {
     this.requestAnsweredHere(method, hints?.retryAfterMs === undefined ? 'denied' : 'limited', timing);
   }
 
-  noteSession(event: 'session_open' | 'session_resume' | 'session_close', record: SessionRecord, reason?: string): void {
+  noteSession(
+    event: 'session_open' | 'session_resume' | 'session_close',
+    record: SessionRecord,
+    reason?: string,
+  ): void {
     const { principal, label } = record;
     this.#rules.audit?.record({
       event,
@@ -167,7 +171,9 @@ export class Route implements RouteDoor {
 
   #onPinChange(rules: RouteRules, change: PinChange): void {
     const { tool, kind } = change;
-    this.logger.warn('pin_change', `the definition of tool ${JSON.stringify(tool)} is not the one first seen`, { kind });
+    this.logger.warn('pin_change', `the definition of tool ${JSON.stringify(tool)} is not the one first seen`, {
+      kind,
+    });
     rules.audit?.record({ event: 'pin_change', route: this.prefix, tool, layer: 'pin', reason: kind });
   }
 

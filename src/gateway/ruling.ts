@@ -1,6 +1,13 @@
 /** The one place where it is decided whether a request may pass. Pure: counting and answering are done with what comes out of it. */
 import type { Caller } from '../downstream/client-session.js';
-import type { AccessKind, AccessRequest, CompiledPolicy, Decision, DecisionLayer, RequestFacts } from '../policy/decision.js';
+import type {
+  AccessKind,
+  AccessRequest,
+  CompiledPolicy,
+  Decision,
+  DecisionLayer,
+  RequestFacts,
+} from '../policy/decision.js';
 import type { Message } from '../protocol/message.js';
 import { isClientRequest, Method } from '../protocol/methods.js';
 import type { RouteRules } from './rules.js';
@@ -41,7 +48,8 @@ export function rule(rules: RouteRules, request: Message & { readonly method: st
   const { method } = request;
   if (!isClientRequest(method)) return denied('method', method, 'the method is not part of the protocol');
   const family = familyOf(method);
-  if (family !== undefined && !rules.expose[family]) return denied('method', `expose.${family}`, `${family} are not exposed`);
+  if (family !== undefined && !rules.expose[family])
+    return denied('method', `expose.${family}`, `${family} are not exposed`);
   const subject = subjectOf(request);
   if (subject === undefined) return allowed(undefined);
   if (subject.kind === 'tool' && rules.pins.isBlocked(rules.route, subject.name)) {

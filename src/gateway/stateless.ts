@@ -136,7 +136,8 @@ export class StatelessTraffic {
         return;
       case 'pass': {
         const grant: Grant = { rules: verdict.rules, note: verdict.note, context };
-        if (this.#answerFromCache(request, stream, grant)) this.#route.requestAnsweredHere(request.method, 'ok', timing);
+        if (this.#answerFromCache(request, stream, grant))
+          this.#route.requestAnsweredHere(request.method, 'ok', timing);
         else this.#run(narrowed(request, grant), stream, grant, timing);
       }
     }
@@ -272,7 +273,12 @@ class StatelessExchange implements ExchangeOwner, StatelessDelivery, StatelessSt
     else if (message.kind === 'response' && message.id === this.#request.id) {
       const shown = shownAnswer(this.#route.lists, this.#exchange, this.#hooks.answer(message));
       if (!(shown instanceof Promise)) this.#answer(shown, status, readAtMs);
-      else background(shown.then((late) => this.#answer(late, status, readAtMs)), this.#route.logger, 'answer_failed');
+      else
+        background(
+          shown.then((late) => this.#answer(late, status, readAtMs)),
+          this.#route.logger,
+          'answer_failed',
+        );
     } else if (message.kind === 'request') {
       // Servers of this revision ask by their answers and not by requests of their own.
       this.#route.logger.warn('upstream_garbage', 'dropped a request of a stateless upstream');

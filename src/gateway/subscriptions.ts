@@ -10,7 +10,9 @@ type Request = Message & { readonly id: RequestId; readonly method: string };
 /** @returns the request as the upstream is to see it; the acknowledgement then shows the client what it got */
 export function narrowed(request: Request, { rules, context }: Grant): Request {
   if (request.method !== Method.listen || rules.policy === undefined) return request;
-  const body = JSON.parse(request.raw.toString()) as { params?: { notifications?: { resourceSubscriptions?: unknown } } };
+  const body = JSON.parse(request.raw.toString()) as {
+    params?: { notifications?: { resourceSubscriptions?: unknown } };
+  };
   const wanted = body.params?.notifications?.resourceSubscriptions;
   if (!Array.isArray(wanted)) return request;
   const allowed = wanted.filter((uri) => typeof uri === 'string' && isListed(rules, 'resource', uri, context));
