@@ -233,6 +233,16 @@ describe('an upstream that hangs', () => {
   });
 });
 
+test('a client that says initialized again and again costs one upstream stream', async () => {
+  const evil = await startEvil();
+  const { url } = await startOwnGateway({ url: evil.mcpUrl });
+  const client = await openBare('streamable-http', url, 'evil');
+  for (let again = 0; again < 5; again += 1) await client.notify('notifications/initialized');
+  expect(await client.request('tools/list')).toHaveProperty('result.tools');
+  expect(evil.requestsOf('notifications/initialized').length).toBe(6);
+  expect(evil.requests.filter(({ method }) => method === 'GET').length).toBe(1);
+});
+
 describe('state of the session', () => {
   test('log level and subscriptions are said again after a loss, and the client is warned', async () => {
     const upstream = await startSdkUpstream();

@@ -33,7 +33,18 @@ export function endpointUrl(kind: ClientKind, base: string, prefix: string): str
 
 export function sdkTransport(kind: ClientKind, base: string, prefix: string): Transport {
   const url = new URL(endpointUrl(kind, base, prefix));
-  return kind === 'sse' ? new SSEClientTransport(url) : new StreamableHTTPClientTransport(url);
+  const options = { fetch: fetchAgainAfterTimeout };
+  return kind === 'sse' ? new SSEClientTransport(url, options) : new StreamableHTTPClientTransport(url, options);
+}
+
+/**
+ * Node's fetch may pick a connection it opened and never used at the very moment the server gives it up. The answer, 408, says
+ * that no request was read, so it may be sent again.
+ * @see https://www.rfc-editor.org/rfc/rfc9110#section-15.5.9
+ */
+async function fetchAgainAfterTimeout(url: string | URL, init?: RequestInit): Promise<Response> {
+  const response = await fetch(url, init);
+  return response.status === 408 ? fetch(url, init) : response;
 }
 
 export function textOf(result: unknown): string {
