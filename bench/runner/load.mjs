@@ -3,12 +3,14 @@ import { fileURLToPath } from 'node:url';
 import { LOAD_CORE, start, stop } from './child.mjs';
 
 const MAIN = fileURLToPath(new URL('../load/main.mjs', import.meta.url));
-const STEP_TIMEOUT_MS = 180_000;
+const STEP_TIMEOUTS_MS = { prepare: 30_000, measure: 120_000, finish: 60_000 };
 
 export class Load {
-  #child = start(process.execPath, [MAIN], { core: LOAD_CORE, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  #child = startLoad();
 
   /**
+   * A step that takes too long ends the load generator; the next step has a new one, which knows nothing of the work.
+   *
    * @param {'prepare' | 'measure' | 'finish'} step
    * @param {object} input
    * @returns {Promise<any>}
@@ -25,7 +27,11 @@ export class Load {
       };
       const onMessage = ({ error, output }) => settle(error, output);
       const onExit = () => settle('the load generator ended');
-      const timer = setTimeout(() => settle(`${step} took too long`), STEP_TIMEOUT_MS);
+      const timer = setTimeout(() => {
+        child.kill('SIGKILL');
+        this.#child = startLoad();
+        settle(`${step} took too long`);
+      }, STEP_TIMEOUTS_MS[step]);
       child.on('message', onMessage);
       child.on('exit', onExit);
       child.send({ step, input });
@@ -35,4 +41,8 @@ export class Load {
   stop() {
     return stop(this.#child);
   }
+}
+
+function startLoad() {
+  return start(process.execPath, [MAIN], { core: LOAD_CORE, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
 }

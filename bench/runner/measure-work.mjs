@@ -30,14 +30,17 @@ async function warmRounds(work, targets, run) {
   try {
     for (const { name, isCompiling, start } of targets) {
       const running = await start(surroundings);
-      started.push({ name, running });
-      if (isCompiling) await measured(work, running, settings.warmUpMs, run);
+      const entry = { name, running, failure: undefined };
+      started.push(entry);
+      const warmUp = isCompiling ? await measured(work, running, settings.warmUpMs, run) : undefined;
+      if (warmUp?.right === 0) entry.failure = warmUp;
     }
     const rounds = [];
     for (let index = 0; index < settings.rounds; index += 1) {
       const round = new Map();
-      for (const { name, running } of rotated(started, index))
-        round.set(name, await measured(work, running, settings.measureMs, run));
+      // Who could not do it once is not asked again: it may have taken a minute to find out.
+      for (const { name, running, failure } of rotated(started, index))
+        round.set(name, failure ?? (await measured(work, running, settings.measureMs, run)));
       rounds.push(round);
     }
     return rounds;
