@@ -9,6 +9,7 @@ import {
 } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
+import { createSecureContext, type TlsOptions } from 'node:tls';
 import { answerBadRequest } from './bad-request.js';
 import type { ServerTlsOptions } from './options.js';
 
@@ -36,13 +37,19 @@ const NODE_OPTIONS: NodeServerOptions = {
   noDelay: true,
 };
 
+const TLS_OPTIONS: TlsOptions = { minVersion: 'TLSv1.2' };
+
+function clientAuth({ clientCaFile }: ServerTlsOptions): TlsOptions {
+  return clientCaFile === undefined ? {} : { requestCert: true, rejectUnauthorized: true };
+}
+
 /** @throws {Error} certificate, key or authorities cannot be read */
 export function createNodeServer(tls: ServerTlsOptions | undefined, handlers: NodeServerHandlers): Server {
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => handlers.request(request, response);
   const server =
     tls === undefined
       ? createServer(NODE_OPTIONS, onRequest)
-      : createTlsServer({ ...NODE_OPTIONS, minVersion: 'TLSv1.2', ...readTls(tls) }, onRequest);
+      : createTlsServer({ ...NODE_OPTIONS, ...TLS_OPTIONS, ...clientAuth(tls), ...readTlsFiles(tls) }, onRequest);
   server.maxHeadersCount = 0;
   server.on('clientError', answerBadRequest);
   server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) =>
@@ -52,9 +59,17 @@ export function createNodeServer(tls: ServerTlsOptions | undefined, handlers: No
   return server;
 }
 
-function readTls({ certFile, keyFile, clientCaFile }: ServerTlsOptions) {
+/** The content of the files, as Node takes it. */
+export interface TlsFiles {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  readonly ca?: Buffer;
+}
+
+/** @throws {Error} one of them cannot be read, or they make no certificate together */
+export function readTlsFiles({ certFile, keyFile, clientCaFile }: ServerTlsOptions): TlsFiles {
   const own = { cert: readFileSync(certFile), key: readFileSync(keyFile) };
-  return clientCaFile === undefined
-    ? own
-    : { ...own, ca: readFileSync(clientCaFile), requestCert: true, rejectUnauthorized: true };
+  const files = clientCaFile === undefined ? own : { ...own, ca: readFileSync(clientCaFile) };
+  createSecureContext(files);
+  return files;
 }

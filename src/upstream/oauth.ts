@@ -8,10 +8,10 @@ import type { GrantedToken } from './token-endpoint.js';
 export interface OauthDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** @throws {HttpClientError} there is none */
-  request(): Promise<GrantedToken>;
+  /** Rejects with {@link HttpClientError}: there is none. */
+  readonly request: () => Promise<GrantedToken>;
   /** Told of every token, so that it can be kept from clients. */
-  onToken(token: string): void;
+  readonly onToken: (token: string) => void;
 }
 
 /** A token that was granted, as it goes on the wire. */
