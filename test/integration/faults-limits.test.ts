@@ -21,7 +21,7 @@ async function breakerOf(url: string, prefix: string): Promise<string | undefine
 }
 
 describe.each(UPSTREAM_KINDS)('the circuit breaker of a %s upstream', (upstreamKind) => {
-  const circuitBreaker = { failures: 5, window: '10s', cooldown: '1s' };
+  const circuitBreaker = { failures: 5, window: '10s', cooldown: '3s' };
 
   test('opens after five failures, lets one probe through, and closes when it succeeds', async () => {
     const rig = await startBroken(upstreamKind, { route: { circuitBreaker } });
@@ -35,14 +35,14 @@ describe.each(UPSTREAM_KINDS)('the circuit breaker of a %s upstream', (upstreamK
 
     const askedBefore = rig.upstream.requests.length;
     const openedMs = performance.now();
-    for (let i = 0; i < 20; i += 1) {
+    for (let i = 0; i < 10; i += 1) {
       const failure = toolFailure(await client.callTool(`open-${i}`));
       expect(failure).toMatchObject({ code: 'circuit_open', executed: 'no' });
       expect(failure?.retryAfterMs).toBeGreaterThan(0);
-      expect(failure?.retryAfterMs).toBeLessThanOrEqual(1000);
+      expect(failure?.retryAfterMs).toBeLessThanOrEqual(3000);
     }
-    // Twenty answers well within the cool-down: nobody waited for anything.
-    expect(performance.now() - openedMs).toBeLessThan(900);
+    // Ten answers well within the cool-down: nobody waited for anything.
+    expect(performance.now() - openedMs).toBeLessThan(2900);
     expect((await client.request('tools/list')).error?.code).toBe(1503);
     expect(rig.upstream.requests.length).toBe(askedBefore);
     expect(client.statuses.every((status) => status === 200 || status === 202)).toBe(true);
@@ -97,7 +97,7 @@ describe.each(UPSTREAM_KINDS)('the circuit breaker of a %s upstream', (upstreamK
 
 describe.each(UPSTREAM_KINDS)('waiting for a %s upstream', (upstreamKind) => {
   test('ends at the idle time, and the upstream hears of it', async () => {
-    const rig = await startBroken(upstreamKind);
+    const rig = await startBroken(upstreamKind, { route: { timeouts: { idle: '600ms' } } });
     const client = await TestClient.connect(rig.gateway.url, '/broken', 'sse');
     rig.upstream.inject('tools/call', hang, 1);
     const startedMs = performance.now();
@@ -105,7 +105,7 @@ describe.each(UPSTREAM_KINDS)('waiting for a %s upstream', (upstreamKind) => {
     const tookMs = performance.now() - startedMs;
     expect(failure).toEqual({ code: 'upstream_timeout', executed: 'unknown' });
     expect(tookMs).toBeGreaterThan(550);
-    expect(tookMs).toBeLessThan(2000);
+    expect(tookMs).toBeLessThan(4000);
     const cancellation = await waitFor('the cancellation', () => rig.upstream.requestsOf('notifications/cancelled')[0]);
     const sent = JSON.parse(rig.upstream.requestsOf('tools/call')[0]?.body.toString() ?? '{}') as { id: unknown };
     expect(JSON.parse(cancellation.body.toString())).toMatchObject({ params: { requestId: sent.id } });
@@ -114,7 +114,7 @@ describe.each(UPSTREAM_KINDS)('waiting for a %s upstream', (upstreamKind) => {
   });
 
   test('goes on past the idle time while there is progress, and ends at the total time', async () => {
-    const rig = await startBroken(upstreamKind);
+    const rig = await startBroken(upstreamKind, { route: { timeouts: { idle: '1s', total: '3s' } } });
     const client = await TestClient.connect(rig.gateway.url, '/broken', 'streamable-http');
     rig.upstream.inject('tools/call', hang, 1);
     const startedMs = performance.now();
@@ -176,7 +176,7 @@ test('a call that reports progress outlives the idle time', async () => {
   for (const url of [upstream.urls.sse, upstream.urls.streamable]) {
     const rig = await startBroken('sse', { url, route: { transport: 'auto' } });
     const client = await TestClient.connect(rig.gateway.url, '/broken', 'streamable-http');
-    const params = { name: 'slow', arguments: { steps: 8, delayMs: 200 }, _meta: { progressToken: 7 } };
+    const params = { name: 'slow', arguments: { steps: 8, delayMs: 300 }, _meta: { progressToken: 7 } };
     const reply = await client.request('tools/call', params, 10_000);
     expect(reply.result?.content?.[0]?.text).toBe('did 8 steps');
     client.close();

@@ -28,7 +28,7 @@ export interface BrokenOptions {
 }
 
 /** Short enough to wait for, long enough for a busy machine to answer in. */
-export const TIMEOUTS = { connect: '600ms', idle: '600ms', total: '3s' } as const;
+export const TIMEOUTS = { connect: '1500ms', idle: '1500ms', total: '10s' } as const;
 
 /** Serves the broken upstream at `/broken` and the healthy one at `/healthy`. */
 export async function startBroken(kind: UpstreamKind, options: BrokenOptions = {}): Promise<Rig> {
@@ -79,5 +79,5 @@ export async function startMaintenancePage(port: number): Promise<MaintenancePag
     response.writeHead(200, { 'content-type': 'text/html' }).end('<h1>Back soon</h1>');
   });
   const listener = await listenOnLoopback(server, port);
-  return { url: `http://127.0.0.1:${listener.port}`, close: listener.close };
+  return { url: `http://127.0.0.1:${listener.port}`, close: () => listener.close() };
 }

@@ -30,7 +30,7 @@ const GATEWAY_KEYS = ['config_hash', 'last_reload', 'port', 'replica', 'replicas
 const open: { stop(): Promise<void> }[] = [];
 
 afterEach(async () => {
-  for (const each of open.splice(0).reverse()) await each.stop();
+  for (const each of open.splice(0).toReversed()) await each.stop();
 });
 
 async function gatewayWith(config: ConfigText): Promise<InProcessGateway> {
@@ -58,7 +58,7 @@ describe('status', () => {
     const upstream = await evil();
     const gateway = await gatewayWith({ upstreams: [{ url: upstream.sseUrl, prefix: 'sumit' }] });
     const status = await statusOf(gateway, '/status');
-    expect(Object.keys(status).sort()).toEqual([...ROUTE_KEYS, ...GATEWAY_KEYS].sort());
+    expect(Object.keys(status).toSorted()).toEqual([...ROUTE_KEYS, ...GATEWAY_KEYS].toSorted());
     expect(status).toMatchObject({
       upstream_url: upstream.sseUrl,
       policy_active: false,
@@ -75,7 +75,7 @@ describe('status', () => {
     expect(status['replicas']).toEqual([status['replica']]);
     expect(Date.parse(String(status['last_reload']))).toBeGreaterThan(Date.now() - 60_000);
     const route = await statusOf(gateway, '/sumit/status');
-    expect(Object.keys(route).sort()).toEqual(ROUTE_KEYS);
+    expect(Object.keys(route).toSorted()).toEqual(ROUTE_KEYS);
   });
 
   test('of several upstreams is a list', async () => {
@@ -88,9 +88,9 @@ describe('status', () => {
       default: 'two',
     });
     const status = await statusOf(gateway, '/status');
-    expect(Object.keys(status).sort()).toEqual(['routes', ...GATEWAY_KEYS].sort());
+    expect(Object.keys(status).toSorted()).toEqual(['routes', ...GATEWAY_KEYS].toSorted());
     const routes = status['routes'] as Json[];
-    expect(routes.map((route) => Object.keys(route).sort())).toEqual([ROUTE_KEYS, ROUTE_KEYS]);
+    expect(routes.map((route) => Object.keys(route).toSorted())).toEqual([ROUTE_KEYS, ROUTE_KEYS]);
     expect(routes.map((route) => [route['proxy_path'], route['local_endpoints']])).toEqual([
       ['one', ['/one/sse']],
       ['two', ['/two/sse', '/sse']],
