@@ -3,7 +3,7 @@ import { ConfigError, ConfigNotFoundError } from '../config/problem.js';
 
 export const EXIT = {
   ok: 0,
-  /** An answer of "no": not ready. */
+  /** An answer of "no": not ready, denied, something would change, a bad record. */
   no: 1,
   usage: 64,
   noInput: 66,
@@ -31,11 +31,14 @@ const BY_CODE: ReadonlyMap<unknown, number> = new Map([
 /** A command line that makes no sense. */
 export class UsageError extends Error {}
 
+/** A file that the command line names, or a key that it needs, is not there. */
+export class InputMissingError extends Error {}
+
 /** The code of the error itself, else of what caused it. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError) return EXIT.usage;
   if (error instanceof ConfigError) return EXIT.config;
-  if (error instanceof ConfigNotFoundError) return EXIT.noInput;
+  if (error instanceof ConfigNotFoundError || error instanceof InputMissingError) return EXIT.noInput;
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     const code = 'code' in cause ? BY_CODE.get(cause.code) : undefined;
     if (code !== undefined) return code;

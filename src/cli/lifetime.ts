@@ -1,14 +1,19 @@
-/** From start to end: signals and fatal errors, whichever comes first, decide the exit code. */
+/** From start to end: signals and fatal errors, whichever comes first, decide the exit code. Other signals have files read or opened again. */
 import { constants } from 'node:os';
+import { background } from '../core/background.js';
 import { describeError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { EXIT } from './exit-codes.js';
 
-export interface Stoppable {
+export interface Controlled {
   /** Lets calls in flight finish; resolves when nothing is left. */
   stop(): Promise<void>;
   /** Ends everything at once. */
   kill(): Promise<void>;
+  /** Reads the configuration again. */
+  reload(): Promise<void>;
+  /** Goes on in files of the same name, after a rotation. */
+  reopenFiles(): Promise<void>;
 }
 
 /** Where signals and fatal errors come from: `process`, or an emitter in tests. */
@@ -30,7 +35,7 @@ const FATAL_EVENTS = ['uncaughtException', 'unhandledRejection'] as const;
  * @throws what `start` throws
  */
 export async function untilStopped(
-  start: () => Promise<Stoppable>,
+  start: () => Promise<Controlled>,
   logger: Logger,
   source: SignalSource,
   now: () => number = () => performance.now(),
@@ -50,7 +55,7 @@ class Lifetime {
   readonly #now: () => number;
   readonly #ended: Promise<number>;
   #end: (exitCode: number) => void = () => {};
-  #gateway: Stoppable | undefined;
+  #gateway: Controlled | undefined;
   #stoppingSinceMs: number | undefined;
   #exitCode: number = EXIT.ok;
 
@@ -69,12 +74,12 @@ class Lifetime {
         event,
         (error) => this.#onFatal(event, error),
       ]),
-      // Its default action ends the process, and a terminal that closes sends it.
-      ['SIGHUP', () => this.#logger.warn('reload_unsupported', 'SIGHUP is ignored: reload is not supported')],
+      ['SIGHUP', () => this.#onMaintenance('reload_failed', (gateway) => gateway.reload())],
+      ['SIGUSR2', () => this.#onMaintenance('reopen_failed', (gateway) => gateway.reopenFiles())],
     ];
   }
 
-  run(starting: Promise<Stoppable>): Promise<number> {
+  run(starting: Promise<Controlled>): Promise<number> {
     const running = starting.then((gateway) => {
       this.#gateway = gateway;
       if (this.#stoppingSinceMs !== undefined) this.#drain(gateway);
@@ -95,6 +100,12 @@ class Lifetime {
     }
   }
 
+  /** What starts has just read its files, so before that there is nothing to do. */
+  #onMaintenance(failure: string, work: (gateway: Controlled) => Promise<void>): void {
+    if (this.#gateway === undefined || this.#stoppingSinceMs !== undefined) return;
+    background(work(this.#gateway), this.#logger, failure);
+  }
+
   #onFatal(event: string, error: unknown): void {
     this.#logger.error('fatal', `${event}: ${describeError(error)}`, { error });
     this.#exitCode = EXIT.internal;
@@ -107,7 +118,7 @@ class Lifetime {
     if (this.#gateway !== undefined) this.#drain(this.#gateway);
   }
 
-  #drain(gateway: Stoppable): void {
+  #drain(gateway: Controlled): void {
     gateway.stop().then(
       () => this.#end(this.#exitCode),
       (error: unknown) => {

@@ -1,12 +1,13 @@
 /** The command line: which commands and options there are. What a command does is in its own file. */
 import { Argument, Command, Option } from 'commander';
 import { didYouMean } from '../config/suggest.js';
+import type { AuditVerifyOptions } from './commands/audit-verify.js';
 import { completion } from './commands/completion.js';
+import type { ExplainOptions } from './commands/explain.js';
 import { healthcheck } from './commands/healthcheck.js';
-import { init } from './commands/init.js';
-import { routes, type RoutesOptions } from './commands/routes.js';
-import { schema } from './commands/schema.js';
-import { validate, type ValidateOptions } from './commands/validate.js';
+import type { RoutesOptions } from './commands/routes.js';
+import type { SimulateOptions } from './commands/simulate.js';
+import type { ValidateOptions } from './commands/validate.js';
 import { UsageError } from './exit-codes.js';
 import type { Io } from './io.js';
 import type { ServeOptions } from './serve-options.js';
@@ -16,6 +17,8 @@ export interface Program {
   /** Of the command that ran. */
   exitCode(): number;
 }
+
+// Commands are loaded when they run, so that small ones, such as a health check, start without policies and gateway.
 
 const CONFIG_HELP = 'configuration file; - is standard input (default: the usual places)';
 
@@ -34,6 +37,8 @@ export function createProgram(io: Io, version: string): Program {
 
   addServe(root, io, end);
   addFileCommands(root, io, end);
+  addPolicyCommands(root, io, end);
+  addAudit(root, io, end);
   addHelpers(root, io, end);
   return { command: root, exitCode: () => exitCode };
 }
@@ -50,6 +55,8 @@ function addServe(root: Command, io: Io, end: End): void {
     .addOption(new Option('--sse-proxy <url>', 'the same as --upstream'))
     .option('--port <number>', 'port to listen on; 0 is any free one')
     .option('--host <host>', 'address to listen on')
+    .option('--policy-config <file>', 'policy of this upstream (JSON or YAML)')
+    .option('--policy-role <role>', 'role of callers, as the policy knows it')
     .option('--headers <name-value...>', 'header sent upstream: a name and a value; may be repeated')
     .option('--allow-origin <origin>', 'browser origin that may call; may be repeated', collect)
     .option('--api-key-env <name>', 'variable with the bearer token sent upstream (default: API_ACCESS_TOKEN)')
@@ -57,7 +64,6 @@ function addServe(root: Command, io: Io, end: End): void {
     .allowExcessArguments(true)
     .action(async (options: ServeOptions, command: Command) => {
       refuseWords(command, root);
-      // Loaded here, so that the small commands start without the gateway.
       const { serve } = await import('./commands/serve.js');
       end(await serve(options, io));
     });
@@ -70,25 +76,90 @@ function addFileCommands(root: Command, io: Io, end: End): void {
     .description('Print every problem as FILE:LINE:COLUMN: message. Exit code 78 when there is one.')
     .option('--config <file>', CONFIG_HELP)
     .addOption(new Option('--format <format>', 'how to print').choices(['text', 'json']).default('text'))
-    .action(async (options: ValidateOptions) => end(await validate(options, io)));
+    .action(async (options: ValidateOptions) => {
+      const { validate } = await import('./commands/validate.js');
+      end(await validate(options, io));
+    });
   root
     .command('routes')
     .summary('list what is served where')
     .description('List prefix, upstream, transport, policy and endpoints of every route.')
     .option('--config <file>', CONFIG_HELP)
     .option('--json', 'print JSON')
-    .action(async (options: RoutesOptions) => end(await routes(options, io)));
+    .action(async (options: RoutesOptions) => {
+      const { routes } = await import('./commands/routes.js');
+      end(await routes(options, io));
+    });
   root
     .command('schema')
     .summary('print the JSON Schema of gateway.yaml')
     .description('Print the JSON Schema (2020-12) of gateway.yaml.')
-    .action(() => end(schema(io)));
+    .action(async () => {
+      const { schema } = await import('./commands/schema.js');
+      end(schema(io));
+    });
   root
     .command('init')
     .summary('write a gateway.yaml to start from')
-    .description('Write a commented gateway.yaml and its schema. Nothing is overwritten.')
+    .description('Write a commented gateway.yaml, a policy and the schema. Nothing is overwritten.')
     .argument('[directory]', 'where to write', '.')
-    .action((directory: string) => end(init(directory, io)));
+    .action(async (directory: string) => {
+      const { init } = await import('./commands/init.js');
+      end(init(directory, io));
+    });
+}
+
+function addPolicyCommands(root: Command, io: Io, end: End): void {
+  root
+    .command('explain')
+    .summary('say which rule decides about a call')
+    .description(
+      'Say which layer and rule decide about a call of a tool, and what was looked at on the way. Exit code 0: allow, ' +
+        '1: deny, 64: no such route, 78: the configuration is invalid.',
+    )
+    .option('--config <file>', CONFIG_HELP)
+    .requiredOption('--route <prefix>', 'route to call')
+    .requiredOption('--tool <name>', 'tool to call')
+    .option('--role <role>', 'role of the caller (default: the role of the route)')
+    .option('--tenant <tenant>', 'tenant of the caller')
+    .option('--args <json>', 'arguments of the call, a JSON object')
+    .option('--json', 'print JSON')
+    .action(async (options: ExplainOptions) => {
+      const { explain } = await import('./commands/explain.js');
+      end(await explain(options, io));
+    });
+  root
+    .command('simulate')
+    .summary('say which recorded decisions would change')
+    .description(
+      'Decide anew, under this configuration, what an audit trail recorded. Exit code 0: nothing would change, ' +
+        '1: something would, 66: no such file, 78: the configuration is invalid.',
+    )
+    .option('--config <file>', CONFIG_HELP)
+    .requiredOption('--audit <file>', 'audit trail')
+    .option('--json', 'print JSON')
+    .action(async (options: SimulateOptions) => {
+      const { simulate } = await import('./commands/simulate.js');
+      end(await simulate(options, io));
+    });
+}
+
+function addAudit(root: Command, io: Io, end: End): void {
+  const audit = root.command('audit').summary('check an audit trail').description('Work with an audit trail.');
+  audit.helpCommand(false);
+  audit
+    .command('verify')
+    .summary('check the hash chain')
+    .description(
+      'Check that no record was changed, removed, added or moved. Exit code 0: all is right, 1: the first bad record ' +
+        'is named, 66: there is no such file, or no key.',
+    )
+    .argument('<file...>', 'files of one chain, oldest first')
+    .option('--key-file <file>', 'file with the key (default: $MCP_GATEWAY_AUDIT_KEY, or FILE.key)')
+    .action(async (files: string[], options: AuditVerifyOptions) => {
+      const { auditVerify } = await import('./commands/audit-verify.js');
+      end(await auditVerify(files, options, io));
+    });
 }
 
 function addHelpers(root: Command, io: Io, end: End): void {

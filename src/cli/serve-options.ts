@@ -10,12 +10,16 @@ export interface ServeOptions {
   sseProxy?: string;
   port?: string;
   host?: string;
+  policyConfig?: string;
+  policyRole?: string;
   headers?: string[];
   allowOrigin?: string[];
   apiKeyEnv?: string;
   insecure?: boolean;
 }
 
+/** What the policy of the one upstream is called, where a file would have named it. */
+const POLICY_NAME = 'policy';
 const TOKEN_VARIABLE = 'API_ACCESS_TOKEN';
 
 /**
@@ -49,6 +53,9 @@ function serverFlags(options: ServeOptions): FlagValue[] {
 }
 
 function refuseQuickFlags(options: ServeOptions): void {
+  const { policyConfig, policyRole } = options;
+  if (policyConfig !== undefined) throw new UsageError('--policy-config goes with --upstream; a file has policies');
+  if (policyRole !== undefined) throw new UsageError('--policy-role goes with --upstream; a file has roles of its own');
   if (options.headers !== undefined)
     throw new UsageError('--headers goes with --upstream; a file has headers of its own');
   if (options.apiKeyEnv !== undefined) {
@@ -63,7 +70,24 @@ function upstreamFlags(url: string, options: ServeOptions, io: Io): FlagValue[] 
     { path: ['upstreams'], value: [{ url, headers: {} }], flag: '--upstream' },
     ...headers.map(([name, value]) => ({ path: ['upstreams', 0, 'headers', name], value, flag: '--headers' })),
     ...(bearer === undefined ? [] : [bearer]),
+    ...policyFlags(options),
   ];
+}
+
+function policyFlags({ policyConfig, policyRole }: ServeOptions): FlagValue[] {
+  if (policyConfig === undefined) {
+    if (policyRole !== undefined) throw new UsageError('--policy-role goes with --policy-config');
+    return [];
+  }
+  const flag = '--policy-config';
+  const flags: FlagValue[] = [
+    { path: ['policies', POLICY_NAME], value: policyConfig, flag },
+    { path: ['upstreams', 0, 'policy'], value: POLICY_NAME, flag },
+  ];
+  if (policyRole !== undefined) {
+    flags.push({ path: ['upstreams', 0, 'role'], value: policyRole, flag: '--policy-role' });
+  }
+  return flags;
 }
 
 function pairs(words: readonly string[]): [string, string][] {

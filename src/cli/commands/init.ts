@@ -1,9 +1,9 @@
-/** `init`: a commented `gateway.yaml` to start from, and the schema that editors read; nothing is overwritten. */
+/** `init`: a commented `gateway.yaml` and policy to start from, and the schema that editors read; nothing is overwritten. */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { renderJsonSchema } from '../../config/json-schema.js';
 import { EXIT } from '../exit-codes.js';
-import { INITIAL_CONFIG } from '../initial-config.js';
+import { INITIAL_CONFIG, INITIAL_POLICY } from '../initial-config.js';
 import type { Io } from '../io.js';
 
 export function init(directory: string, io: Io): number {
@@ -12,6 +12,7 @@ export function init(directory: string, io: Io): number {
   // The configuration first: when there is one already, nothing at all is written.
   for (const [name, text] of [
     ['gateway.yaml', INITIAL_CONFIG],
+    ['policies/basic.yaml', INITIAL_POLICY],
     ['gateway.schema.json', renderJsonSchema()],
   ] as const) {
     const shown = join(directory, name);
@@ -26,6 +27,7 @@ export function init(directory: string, io: Io): number {
 
 function writeNew(file: string, text: string): boolean {
   try {
+    mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, text, { flag: 'wx' });
     return true;
   } catch (error) {

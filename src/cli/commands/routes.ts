@@ -28,13 +28,13 @@ export async function routes(options: RoutesOptions, io: Io): Promise<number> {
 }
 
 function rowsOf(config: GatewayConfig): RouteRow[] {
-  return config.upstreams.map(({ prefix, url, transport, protocol }) => ({
+  return config.upstreams.map(({ prefix, url, transport, protocol, policy }) => ({
     prefix,
     upstream: redactUrl(url),
     transport,
     protocol,
     endpoints: endpointPaths(config, prefix),
-    policy: null,
+    policy: policy ?? null,
   }));
 }
 

@@ -31,6 +31,8 @@ function starting() {
       events.push('kill');
       return Promise.resolve();
     },
+    reload: async () => void events.push('reload'),
+    reopenFiles: async () => void events.push('reopen'),
   };
   const code = untilStopped(
     () => start.promise.then(() => gateway),
@@ -76,13 +78,28 @@ test('one key press that arrives twice is one signal', async () => {
   expect(events).toEqual(['signal', 'stop']);
 });
 
-test('SIGHUP changes nothing', async () => {
+test('SIGHUP reloads and SIGUSR2 reopens files, as long as it does not stop', async () => {
   const { source, events, code, drained } = await started();
   source.emit('SIGHUP');
-  expect(events).toEqual(['reload_unsupported']);
+  source.emit('SIGUSR2');
+  expect(events).toEqual(['reload', 'reopen']);
+  source.emit('SIGTERM');
+  source.emit('SIGHUP');
+  source.emit('SIGUSR2');
+  drained();
+  expect(await code).toBe(0);
+  expect(events).toEqual(['reload', 'reopen', 'signal', 'stop']);
+});
+
+test('SIGHUP while it starts does not end it', async () => {
+  const { source, events, code, start, drained } = starting();
+  source.emit('SIGHUP');
+  start.resolve();
+  await new Promise((resolve) => setImmediate(resolve));
   source.emit('SIGTERM');
   drained();
   expect(await code).toBe(0);
+  expect(events).toEqual(['signal', 'stop']);
 });
 
 test.each(['uncaughtException', 'unhandledRejection'])('%s drains and ends with 70', async (event) => {

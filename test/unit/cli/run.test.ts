@@ -4,10 +4,14 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { loadConfig } from '../../../src/config/load.js';
 import { readVersion } from '../../../src/cli/version.js';
 import { renderJsonSchema } from '../../../src/config/json-schema.js';
 import { cli } from './helpers.js';
+
+// Commands load the gateway when they first run; on a busy machine that alone takes longer than a test may.
+beforeAll(() => import('../../../src/cli/commands/serve.js'), 60_000);
 
 let cwd: string;
 beforeEach(() => {
@@ -19,7 +23,18 @@ describe('the command line', () => {
     expect(await cli(['--version'])).toEqual({ code: 0, out: `${readVersion()}\n`, err: '' });
     const help = await cli(['--help']);
     expect(help).toMatchObject({ code: 0, err: '' });
-    for (const name of ['serve', 'validate', 'routes', 'schema', 'init', 'healthcheck', 'completion']) {
+    for (const name of [
+      'serve',
+      'validate',
+      'routes',
+      'explain',
+      'simulate',
+      'audit',
+      'schema',
+      'init',
+      'healthcheck',
+      'completion',
+    ]) {
       expect(help.out).toContain(name);
     }
   });
@@ -39,6 +54,17 @@ describe('the command line', () => {
     [['--upstream', 'http://a.com', '--sse-proxy', 'http://a.com'], '--sse-proxy is another name for --upstream'],
     [['--upstream', 'http://a.com', '--config', 'x'], 'leave out --config'],
     [['--upstream', 'http://a.com', '--api-key-env', 'NONE'], '--api-key-env: NONE is not set'],
+    [['--upstream', 'http://a.com', '--policy-role', 'user'], '--policy-role goes with --policy-config'],
+    [['--policy-role', 'user'], '--policy-role goes with --upstream'],
+    [['--policy-config', 'p.json'], '--policy-config goes with --upstream'],
+    [['explain', '--route', 'a'], "required option '--tool <name>' not specified"],
+    [['explain', '--tool', 'a'], "required option '--route <prefix>' not specified"],
+    [['explain', '--route', 'a', '--tool', 'b', '--args', '{'], '--args is no JSON'],
+    [['explain', '--route', 'a', '--tool', 'b', '--args', '[1]'], '--args is a JSON object'],
+    [['simulate'], "required option '--audit <file>' not specified"],
+    [['audit'], 'verify'],
+    [['audit', 'verfy'], 'unknown command'],
+    [['audit', 'verify'], "missing required argument 'file'"],
     [['--headers', 'A', 'b'], '--headers goes with --upstream'],
     [['--api-key-env', 'A'], '--api-key-env goes with --upstream'],
     [['healthcheck', '--url', 'nonsense'], 'not an http(s) URL'],
@@ -63,6 +89,10 @@ describe('the command line', () => {
     [
       ['--upstream', 'http://a.com', '--headers', 'Host', 'x'],
       '--headers: the gateway sets the header "host" itself\n',
+    ],
+    [
+      ['--upstream', 'http://a.com', '--policy-config', 'none.json'],
+      '--policy-config: cannot read the file named here: no such file\n',
     ],
     [['--upstream', 'http://a.com', '--allow-origin', '*'], /^--allow-origin: expected an exact origin/],
     [['--upstream', 'http://a.com', '--host', '0.0.0.0'], /^--host: this address can be reached from other machines/],
@@ -107,7 +137,9 @@ describe('validate', () => {
     const stdin = 'upstreams: [{ url: "http://a.com", headers: { x-api-key: abc } }]';
     const text = await cli(['validate', '--config', '-'], { stdin });
     expect(text).toMatchObject({ code: 0, out: '' });
-    expect(text.err).toMatch(/^warning: <stdin>:1:58: .*\n<stdin> is valid: 1 upstream\(s\)\n$/);
+    expect(text.err).toMatch(
+      /^warning: <stdin>:1:58: .*\nwarning: without a policy, .*\n<stdin> is valid: 1 upstream\(s\)\n$/,
+    );
     const json = await cli(['validate', '--config', '-', '--format', 'json'], { stdin });
     expect(JSON.parse(json.out)).toEqual({ valid: true, problems: [] });
   });
@@ -123,7 +155,7 @@ describe('validate', () => {
 
 describe('routes', () => {
   const stdin =
-    'server: { publicUrl: /base }\nupstreams: [{ url: "https://mcp.sumit.com/sms/sse?key=canary", transport: sse }, http://b.com]\ndefault: sumit\n';
+    'server: { publicUrl: /base }\nupstreams: [{ url: "https://mcp.sumit.com/sms/sse?key=canary", transport: sse, policy: basic }, http://b.com]\ndefault: sumit\npolicies: { basic: { version: "1.0", name: Basic Policy, default: deny } }\n';
 
   test('are JSON of the documented shape', async () => {
     const { code, out } = await cli(['routes', '--config', '-', '--json'], { stdin });
@@ -135,7 +167,7 @@ describe('routes', () => {
         transport: 'sse',
         protocol: 'auto',
         endpoints: ['/base/sumit/sse', '/base/sumit/mcp', '/base/sse', '/base/mcp'],
-        policy: null,
+        policy: 'basic',
       },
       {
         prefix: 'b',
@@ -152,7 +184,7 @@ describe('routes', () => {
     const { out } = await cli(['routes', '--config', '-'], { stdin });
     expect(out.split('\n')).toEqual([
       'PREFIX  UPSTREAM                               TRANSPORT  POLICY  ENDPOINTS',
-      'sumit   https://mcp.sumit.com/sms/sse?key=***  sse        -       /base/sumit/sse /base/sumit/mcp /base/sse /base/mcp',
+      'sumit   https://mcp.sumit.com/sms/sse?key=***  sse        basic   /base/sumit/sse /base/sumit/mcp /base/sse /base/mcp',
       'b       http://b.com/                          auto       -       /base/b/sse /base/b/mcp',
       '',
     ]);
@@ -162,6 +194,9 @@ describe('routes', () => {
 describe('init', () => {
   test('writes a valid file and its schema', async () => {
     expect((await cli(['init', 'new'], { cwd })).code).toBe(0);
+    const config = await loadConfig({ file: 'new/gateway.yaml', env: {}, cwd });
+    expect(config.rateLimits.limits).toMatchObject([{ name: 'per-caller', limit: { calls: 600, windowMs: 60_000 } }]);
+    expect(config.policies.get('basic')?.file).toBe('new/policies/basic.yaml');
     expect(readFileSync(join(cwd, 'new/gateway.schema.json'), 'utf8')).toBe(renderJsonSchema());
     const checked = await cli(['validate', '--config', 'new/gateway.yaml'], { cwd });
     expect(checked).toMatchObject({ code: 0, err: 'new/gateway.yaml is valid: 1 upstream(s)\n' });
@@ -170,10 +205,16 @@ describe('init', () => {
   test('shows only examples that would be valid', async () => {
     await cli(['init', '.'], { cwd });
     mkdirSync(join(cwd, 'upstreams.d'));
-    const all = readFileSync(join(cwd, 'gateway.yaml'), 'utf8').replace(/^( *)# (?!yaml-)(?= *[a-z-])/gm, '$1');
-    writeFileSync(join(cwd, 'all.yaml'), all);
-    const { out, err, code } = await cli(['validate', '--config', 'all.yaml'], { cwd, env: { DOCS_TOKEN: 'x' } });
-    expect({ out, err, code }).toEqual({ out: '', err: 'all.yaml is valid: 3 upstream(s)\n', code: 0 });
+    const uncomment = (file: string) =>
+      readFileSync(join(cwd, file), 'utf8').replace(/^( *)# (?!yaml-)(?= *[a-z-])/gm, '$1');
+    writeFileSync(join(cwd, 'all.yaml'), uncomment('gateway.yaml'));
+    const policy = uncomment('policies/basic.yaml').replace(/^shadow: .*$/m, '');
+    writeFileSync(join(cwd, 'policies/basic.yaml'), policy);
+    expect(policy).toMatch(/^ {2}- match: send_message$/m);
+    const env = { DOCS_TOKEN: 'x', CI_KEY_SHA256: 'a'.repeat(64) };
+    const { out, err, code } = await cli(['validate', '--config', 'all.yaml'], { cwd, env });
+    const warning = 'warning: without a policy, every method passes: weather\n';
+    expect({ out, err, code }).toEqual({ out: '', err: `${warning}all.yaml is valid: 3 upstream(s)\n`, code: 0 });
   });
 
   test('never overwrites', async () => {
@@ -225,7 +266,18 @@ describe('completion', () => {
   test.each(['bash', 'zsh', 'fish'])('for %s knows every command and option', async (shell) => {
     const { code, out } = await cli(['completion', shell]);
     expect(code).toBe(0);
-    for (const word of ['serve', 'validate', 'healthcheck', 'upstream', 'api-key-env', 'format', 'json'])
+    for (const word of [
+      'serve',
+      'validate',
+      'healthcheck',
+      'upstream',
+      'api-key-env',
+      'format',
+      'json',
+      'verify',
+      'key-file',
+      'tenant',
+    ])
       expect(out).toContain(word);
   });
 
@@ -238,6 +290,9 @@ describe('completion', () => {
     expect(complete(['mcp-gateway', 'va'])).toBe('validate');
     expect(complete(['mcp-gateway', 'validate', '--f'])).toBe('--format');
     expect(complete(['mcp-gateway', 'validate', '--format', ''])).toBe('text json');
+    expect(complete(['mcp-gateway', 'audit', 'v'])).toBe('verify');
+    expect(complete(['mcp-gateway', 'audit', 'verify', '--k'])).toBe('--key-file');
+    expect(complete(['mcp-gateway', 'explain', '--te'])).toBe('--tenant');
     expect(complete(['mcp-gateway', '--ups'])).toBe('--upstream');
   });
 });

@@ -1,3 +1,6 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { expect, test } from 'vitest';
 import { configOf, type ServeOptions } from '../../../src/cli/serve-options.js';
@@ -38,6 +41,20 @@ test('flags reach their keys', async () => {
     allowedOrigins: ['https://a.com', 'https://b.com'],
   });
   expect(upstreams[0]?.headers).toEqual({ 'x-a': '1', 'x-b': '2' });
+});
+
+test('a policy may stand beside the one upstream', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'quick-'));
+  const file = join(directory, 'p.yaml');
+  writeFileSync(file, 'version: "2.0"\nname: Quick\ndefault: deny\nroles: { user: { allow: ["*"] } }\n');
+  const { upstreams, policies, warnings, files } = await config({ upstream, policyConfig: file, policyRole: 'user' });
+  expect(upstreams[0]).toMatchObject({ policy: 'policy', role: 'user' });
+  expect(policies.get('policy')).toMatchObject({ name: 'Quick', file });
+  expect({ warnings, files }).toEqual({ warnings: [], files: [file] });
+  const unknown = await config({ upstream, policyConfig: file, policyRole: 'usr' });
+  expect(unknown.warnings).toEqual([
+    '--policy-role: the policy "Quick" does not know this role, so its default applies (did you mean "user"?)',
+  ]);
 });
 
 test('flags win over variables, and variables over the file', async () => {
