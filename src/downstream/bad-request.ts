@@ -21,8 +21,11 @@ export function answerBadRequest(error: { readonly code?: string }, socket: Dupl
   // Everything the client sends after the first mistake is one more mistake to the parser.
   if (answered.has(socket)) return;
   const pending = pendingAnswer(socket);
+  // A connection that was opened in advance and never used is no request that could be answered: a late 408 would be
+  // taken for the answer to the request that is just coming.
+  const isUnused = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && (socket as { bytesRead?: number }).bytesRead === 0;
   // With the request before it read to its end, bytes of ours would be taken for the answer to that one.
-  if (error.code === 'ECONNRESET' || !socket.writable || pending?.req.complete) {
+  if (error.code === 'ECONNRESET' || !socket.writable || isUnused || pending?.req.complete) {
     socket.destroy();
     return;
   }

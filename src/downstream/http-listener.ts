@@ -3,6 +3,7 @@
  * everything an operator asks goes through Koa.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from '../core/logger.js';
 import type { RequestClock } from '../metrics/request-clock.js';
@@ -13,7 +14,7 @@ import type { Caller } from './client-session.js';
 import { type Endpoint, METHODS } from './endpoints.js';
 import { HttpRefusalError } from './errors.js';
 import type { HttpExchange } from './http-exchange.js';
-import { createNodeServer } from './node-server.js';
+import { createNodeServer, type TlsFiles } from './node-server.js';
 import { isMetadataPath } from './oauth-metadata.js';
 import { createOpsApp, isOperatorPath, type OpsView, PROBE_PATHS } from './ops-routes.js';
 import type { ListenerOptions } from './options.js';
@@ -58,34 +59,39 @@ const START_RETRY_AFTER_MS = 1000;
 const CLOSE_CONNECTION: HeaderList = ['connection', 'close'];
 
 export class HttpListener {
-  readonly #options: HttpListenerOptions;
+  #options: HttpListenerOptions;
   readonly #dependencies: HttpListenerDependencies;
-  readonly #limits: MessageLimits;
+  #limits: MessageLimits;
   readonly #server: Server;
   readonly #opsHandler: (request: IncomingMessage, response: ServerResponse) => void;
-  readonly #siteDependencies: SiteDependencies;
   #site: Site | undefined;
   #isDraining = false;
 
   constructor(options: HttpListenerOptions, dependencies: HttpListenerDependencies) {
     this.#options = options;
     this.#dependencies = dependencies;
-    const { bodyBytes, jsonDepth, jsonTokens } = options.limits;
-    this.#limits = { bodyBytes, maxDepth: jsonDepth, maxTokens: jsonTokens };
-    const addresses = new ClientAddresses(options.trustedProxies);
-    const { publicUrl, tls } = options;
-    this.#siteDependencies = {
-      addresses,
-      publicAddress: new PublicAddress({ publicUrl, isTls: tls !== undefined }, addresses),
-      onAuthFailure: dependencies.onAuthFailure,
+    this.#limits = messageLimits(options);
+    const serveOps = createOpsApp(dependencies.ops).callback();
+    this.#opsHandler = (request, response) => {
+      void serveOps(request, response);
     };
-    this.#opsHandler = createOpsApp(dependencies.ops).callback();
     this.#server = this.#createServer();
   }
 
-  /** Takes what to serve; may be called again with something else. */
-  serve(content: SiteContent): void {
-    this.#site = new Site(this.#options, content, this.#siteDependencies);
+  /**
+   * Takes what to serve, for all requests that come from now on; may be called again with something else.
+   *
+   * @param options `host`, `port` and whether there is TLS hold for as long as the listener lives and must be the same.
+   */
+  serve(content: SiteContent, options: HttpListenerOptions = this.#options): void {
+    this.#site = new Site(options, content, siteDependencies(options, this.#dependencies));
+    this.#limits = messageLimits(options);
+    this.#options = options;
+  }
+
+  /** From here on new connections get this certificate. */
+  useCertificate(certificate: TlsFiles): void {
+    if (this.#server instanceof TlsServer) this.#server.setSecureContext(certificate);
   }
 
   /** @returns the port listened on @throws what `listen` says, e.g. EADDRINUSE */
@@ -189,10 +195,8 @@ export class HttpListener {
     }
     const { response, headers } = visit;
     caller
-      .then((known) => {
-        // A client that left meanwhile must not open anything.
-        if (!response.destroyed) goOn(known);
-      })
+      // A client that left meanwhile must not open anything.
+      .then((known) => (response.destroyed ? undefined : goOn(known)))
       .catch((error: unknown) => this.#refuse(response, error, headers));
   }
 
@@ -225,6 +229,20 @@ export class HttpListener {
     if (error instanceof HttpRefusalError) return;
     this.#dependencies.logger.debug('request_refused', 'a request was refused', { reason: String(error) });
   }
+}
+
+function messageLimits({ limits }: HttpListenerOptions): MessageLimits {
+  return { bodyBytes: limits.bodyBytes, maxDepth: limits.jsonDepth, maxTokens: limits.jsonTokens };
+}
+
+function siteDependencies(options: HttpListenerOptions, { onAuthFailure }: HttpListenerDependencies): SiteDependencies {
+  const { publicUrl, tls, trustedProxies } = options;
+  const addresses = new ClientAddresses(trustedProxies);
+  return {
+    addresses,
+    publicAddress: new PublicAddress({ publicUrl, isTls: tls !== undefined }, addresses),
+    onAuthFailure,
+  };
 }
 
 function describeResource(visit: Visit): void {

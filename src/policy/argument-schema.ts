@@ -174,9 +174,12 @@ class SchemaWalk {
   }
 
   #checkPattern(value: unknown, path: readonly (string | number)[]): void {
-    if (typeof value !== 'string') return void this.#report(path, 'a pattern is a string');
+    if (typeof value !== 'string') {
+      this.#report(path, 'a pattern is a string');
+      return;
+    }
     try {
-      new LinearRegex(value);
+      LinearRegex.check(value);
     } catch (error) {
       this.#report(path, describeError(error), 'patterns are RE2: no look-around, no back-references');
     }

@@ -149,7 +149,7 @@ class DocumentBuilder {
 
   #arguments(schema: Readonly<Record<string, unknown>>, path: DocumentPath): ArgumentRule | undefined {
     const rule = compileArgumentRule(schema);
-    if (!(rule instanceof Array)) return rule;
+    if ('check' in rule) return rule;
     for (const problem of rule) {
       const at = [...path, ...problem.path];
       const key = String(at[at.length - 1]);
@@ -210,7 +210,7 @@ class DocumentBuilder {
     const found = new Set(known);
     for (const name of names) {
       const cycle = findCycle(table, name);
-      const id = JSON.stringify([...new Set(cycle)].sort());
+      const id = JSON.stringify([...new Set(cycle)].toSorted());
       if (cycle === undefined || found.has(id)) continue;
       found.add(id);
       this.#report([...path, name, 'inherits'], `roles inherit in a circle: ${cycle.join(' -> ')}`);

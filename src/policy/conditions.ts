@@ -123,14 +123,14 @@ function listingPart(
   celEnvironment: Environment,
   source: string,
 ): { run: ParseResult; uses: ConditionUses } | undefined {
-  const run = celEnvironment.parse(source);
-  const terms = andTerms(run.ast);
+  const parsed = celEnvironment.parse(source);
+  const terms = andTerms(parsed.ast);
   const kept = terms.filter((term) => !mentions(term, 'args'));
   if (kept.length === 0) return undefined;
-  blankArgumentTerms(run.ast, () => celEnvironment.parse('true').ast);
-  const uses = usesOf(run.ast);
-  run.check();
-  return { run, uses };
+  blankArgumentTerms(parsed.ast, () => celEnvironment.parse('true').ast);
+  const uses = usesOf(parsed.ast);
+  parsed.check();
+  return { run: parsed, uses };
 }
 
 function andTerms(node: ASTNode): ASTNode[] {

@@ -53,7 +53,7 @@ function toArgumentFormat(format: Format | undefined): ArgumentFormat {
 
 function stringTest(format: Format | undefined): (value: string) => boolean {
   if (format instanceof RegExp) return (value) => format.test(value);
-  if (typeof format === 'function') return (value) => format(value) === true;
+  if (typeof format === 'function') return (value) => format(value);
   if (typeof format === 'object' && 'validate' in format && format.type !== 'number')
     return stringTest(format.validate as Format);
   throw new Error('the format library changed its shape');

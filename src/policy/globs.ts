@@ -52,7 +52,7 @@ function isNameRun(run: string): boolean {
 
 function isShortName(name: string): boolean {
   if (name.length <= MAX_NAME_LENGTH) return true;
-  return name.length <= 2 * MAX_NAME_LENGTH && [...name].length <= MAX_NAME_LENGTH;
+  return name.length <= 2 * MAX_NAME_LENGTH && Array.from(name).length <= MAX_NAME_LENGTH;
 }
 
 /**

@@ -13,6 +13,11 @@ export class LinearRegex {
   readonly pattern: string;
   readonly #program: RE2JS;
 
+  /** @throws {Error} what the constructor throws */
+  static check(pattern: string): void {
+    new LinearRegex(pattern).toString();
+  }
+
   /** @throws {Error} the pattern is no RE2 pattern, is too long, or sets the `m` flag */
   constructor(pattern: string) {
     if (pattern.length > MAX_PATTERN_LENGTH) throw new Error(`a pattern is at most ${MAX_PATTERN_LENGTH} characters`);

@@ -39,7 +39,7 @@ export function parsePolicyNode(node: PolicyNode): PolicyDocument | PolicyProble
   if (shape.policy === undefined) return shape.problems;
   const built = buildDocument(shape.policy, shape.value, source, node.file);
   const all = [...shape.problems, ...built.problems];
-  return all.length > 0 ? all.sort(byPlace) : built.document;
+  return all.length > 0 ? all.toSorted(byPlace) : built.document;
 }
 
 function toValue(source: PolicySource): unknown {

@@ -61,7 +61,10 @@ class NumberScan {
     if (start === '[') return this.#array(everything, field, depth);
     if (start === '"') return void this.#string();
     const literal = this.#take(NUMBER);
-    if (literal === '') return void this.#require(this.#take(PLAIN_TOKEN) !== '');
+    if (literal === '') {
+      this.#require(this.#take(PLAIN_TOKEN) !== '');
+      return;
+    }
     if (everything && !survivesParsing(literal)) this.#found ??= field;
   }
 

@@ -55,21 +55,24 @@ export function digestTools(tools: readonly unknown[]): readonly PinnedTool[] {
   });
 }
 
-export function createToolPins(mode: PinMode, store: PinStore = new MemoryPinStore()): ToolPins {
-  return new StoredToolPins(mode, store);
+/** @param previous Of the same store under another mode: what waits for approval there waits here too. */
+export function createToolPins(mode: PinMode, store: PinStore = new MemoryPinStore(), previous?: ToolPins): ToolPins {
+  return new StoredToolPins(mode, store, previous instanceof StoredToolPins ? previous : undefined);
 }
 
 class StoredToolPins implements ToolPins {
   readonly mode: PinMode;
   readonly #store: PinStore;
   /** Per route, what differs from its pin. */
-  readonly #pending = new Map<string, Map<string, PinChange>>();
+  readonly #pending: Map<string, Map<string, PinChange>>;
   /** Routes with more changes than can be remembered: there nothing can be told apart, so all is blocked. */
-  readonly #overflown = new Set<string>();
+  readonly #overflown: Set<string>;
 
-  constructor(mode: PinMode, store: PinStore) {
+  constructor(mode: PinMode, store: PinStore, previous: StoredToolPins | undefined) {
     this.mode = mode;
     this.#store = store;
+    this.#pending = previous === undefined ? new Map() : previous.#pending;
+    this.#overflown = previous === undefined ? new Set() : previous.#overflown;
   }
 
   async check(route: string, tools: readonly unknown[]): Promise<readonly PinChange[]> {

@@ -11,7 +11,8 @@ interface KnownText {
 }
 
 /** Method and tool names come back all the time: handing out the same string saves a native call and keeps its hash. */
-const cache: KnownText[] = new Array<KnownText>(CACHE_SLOTS).fill({ text: '', bytes: Buffer.alloc(0) });
+const NOTHING_KNOWN: KnownText = { text: '', bytes: Buffer.alloc(0) };
+const cache: KnownText[] = Array.from({ length: CACHE_SLOTS }, () => NOTHING_KNOWN);
 
 /** @param start behind the opening quote; `end` is where the closing one stands. The string holds no escape. */
 export function plainText(bytes: Buffer, start: number, end: number): string {

@@ -89,7 +89,7 @@ export class EventBody {
       {
         onEvent: (event) => {
           handlers.onEventId(usableId(event.lastEventId));
-          if (event.event === 'message') readMessages(event.data, logger, handlers.onMessage);
+          if (event.event === 'message') readMessages(event.data, logger, (message) => handlers.onMessage(message));
         },
         onEmptyEvent: (id) => {
           handlers.onEventId(usableId(id));

@@ -143,16 +143,15 @@ export class StreamableHttpTransport implements UpstreamTransport, StreamableSes
   #deleteSession(): Promise<void> {
     const { http, timers, connectTimeoutMs } = this.#options;
     return new Promise((resolve) => {
-      let call: HttpCall | undefined;
       const timer = timers.schedule(connectTimeoutMs, () => {
-        call?.abort();
+        call.abort();
         resolve();
       });
       const done = (): void => {
         timer.cancel();
         resolve();
       };
-      call = http.request(
+      const call: HttpCall = http.request(
         {
           method: 'DELETE',
           path: this.path,

@@ -71,10 +71,10 @@ function inherited(roles: [string, ModelRole][], name: string, seen: string[]): 
 /** Tries every way to split the name: slow, and so simple that it can be believed. */
 export function globMatches(pattern: string, name: string, star: Star): boolean {
   if (!pattern.includes('*')) return pattern === name;
-  if (star === 'name' && [...name].length > 128) return false;
+  if (star === 'name' && Array.from(name).length > 128) return false;
   if (star === 'uri' && !/^[a-z][a-z0-9+.-]*:[A-Za-z0-9/:_.-]*$/.test(name)) return false;
   if (star === 'uri' && name.split(/[/:]/).some((segment) => segment === '..' || segment === '.')) return false;
-  return splits([...pattern], [...name], star);
+  return splits(Array.from(pattern), Array.from(name), star);
 }
 
 function splits(pattern: readonly string[], name: readonly string[], star: Star): boolean {

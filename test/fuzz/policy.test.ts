@@ -83,10 +83,10 @@ const roleTable = fc.dictionary(fc.constantFrom(...ROLES), role, { maxKeys: 4 })
 function withoutCircles(table: Record<string, ModelRole>, known: readonly string[]): Record<string, ModelRole> {
   return Object.fromEntries(
     Object.entries(table).map(([name, { inherits = [], ...rest }]) => {
-      const earlier = ROLES.slice(0, ROLES.indexOf(name));
+      const earlier = new Set(ROLES.slice(0, ROLES.indexOf(name)));
       return [
         name,
-        { ...rest, inherits: inherits.filter((parent) => earlier.includes(parent) && known.includes(parent)) },
+        { ...rest, inherits: inherits.filter((parent) => earlier.has(parent) && known.includes(parent)) },
       ];
     }),
   );

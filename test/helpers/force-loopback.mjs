@@ -1,7 +1,7 @@
 /** `node --import`: makes a server that would listen on every interface listen on loopback, on any free port, and print it. */
 import { Server } from 'node:net';
 
-const { listen } = Server.prototype;
+const listen = Object.getOwnPropertyDescriptor(Server.prototype, 'listen').value;
 
 Server.prototype.listen = function listenOnLoopback(...args) {
   const callback = args.find((arg) => typeof arg === 'function');

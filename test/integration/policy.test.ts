@@ -14,9 +14,11 @@ import { type SdkUpstream, startSdkUpstream } from '../helpers/sdk-upstream.js';
 import { type InProcessGateway, startTestGateway } from '../helpers/start-gateway.js';
 import { waitFor } from '../helpers/wait.js';
 
+const overSse = (url: string): Transport => new SSEClientTransport(new URL(`${url}/up/sse`));
+const overStreamable = (url: string): Transport => new StreamableHTTPClientTransport(new URL(`${url}/up/mcp`));
 const TRANSPORTS: readonly [string, (url: string) => Transport][] = [
-  ['HTTP+SSE', (url) => new SSEClientTransport(new URL(`${url}/up/sse`))],
-  ['Streamable HTTP', (url) => new StreamableHTTPClientTransport(new URL(`${url}/up/mcp`))],
+  ['HTTP+SSE', overSse],
+  ['Streamable HTTP', overStreamable],
 ];
 
 interface GatewayErrorMeta {
@@ -148,7 +150,7 @@ async function readRecords(file: string): Promise<Record<string, unknown>[]> {
 
 test('writes one record for each decision, whatever came of it, in a chain that verifies', async () => {
   const file = join(directory, 'decisions.jsonl');
-  const user = await open(READS_ONLY, TRANSPORTS[1][1], { audit: { file } });
+  const user = await open(READS_ONLY, overStreamable, { audit: { file } });
   await user.listTools();
   const calls = Array.from({ length: 20 }, (_, index) =>
     index % 2 === 0
@@ -169,7 +171,7 @@ test('writes one record for each decision, whatever came of it, in a chain that 
 
 test('answers 503 in strict mode while the trail cannot be written, and the upstream sees nothing', async () => {
   const audit = { file: '/dev/full', key: 'k'.repeat(40), mode: 'strict' };
-  const user = await open(READS_ONLY, TRANSPORTS[1][1], { audit });
+  const user = await open(READS_ONLY, overStreamable, { audit });
   // The first records are on their way to the disk when it turns out to be full.
   const error = await waitFor('a refusal', async () => {
     const outcome = await user
@@ -182,7 +184,7 @@ test('answers 503 in strict mode while the trail cannot be written, and the upst
 });
 
 test('tells operators what the role may see once the list was seen', async () => {
-  const user = await open(READS_ONLY, TRANSPORTS[1][1]);
+  const user = await open(READS_ONLY, overStreamable);
   const { length } = (await user.listTools()).tools;
   const response = await fetch(`${gateway?.url}/up/status`);
   const status = (await response.json()) as {
@@ -203,7 +205,7 @@ test('gates resources and prompts by the same policy, in lists and when asked fo
     default: 'deny',
     roles: { user: { allow: ['*'], resources: { allow: ['nothing://*'] }, prompts: { allow: ['nothing'] } } },
   };
-  const user = await open(policy, TRANSPORTS[0][1]);
+  const user = await open(policy, overSse);
   expect((await user.listResources()).resources).toEqual([]);
   expect((await user.listPrompts()).prompts).toEqual([]);
   expect((await refusal(user.readResource({ uri: 'test://anything' }))).code).toBe(1403);
@@ -215,7 +217,7 @@ test('hides a family of features that the route does not expose', async () => {
     upstreams: [{ url: upstream.urls.streamable, prefix: 'up', expose: { prompts: false } }],
   });
   client = new Client({ name: 'policy-test', version: '1' }, { enforceStrictCapabilities: false });
-  await client.connect(TRANSPORTS[1][1](gateway.url));
+  await client.connect(overStreamable(gateway.url));
   expect(client.getServerCapabilities()?.prompts).toBeUndefined();
   expect(client.getServerCapabilities()?.tools).toBeDefined();
   expect((await refusal(client.listPrompts())).code).toBe(-32601);

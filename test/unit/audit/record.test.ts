@@ -130,7 +130,7 @@ describe('readRecord', () => {
     expect(readRecord(changed, key).ok).toBe(false);
   });
 
-  test.each(['', '{}', 'null', '[]', '"x"', `${'['.repeat(300_000)}`, `{"seq":5,"hash":"${'0'.repeat(64)}"}`])(
+  test.each(['', '{}', 'null', '[]', '"x"', '['.repeat(300_000), `{"seq":5,"hash":"${'0'.repeat(64)}"}`])(
     'refuses what is no record: %.20s',
     (text) => {
       expect(readRecord(Buffer.from(text), key).ok).toBe(false);

@@ -71,7 +71,7 @@ test.each([
   const pins = createToolPins('block');
   await pins.check('r', [tool('a')]);
   const list = [tool('a'), tool('a', { title: 'second' })];
-  expect(await pins.check('r', reversed ? list.reverse() : list)).toHaveLength(1);
+  expect(await pins.check('r', reversed ? list.toReversed() : list)).toHaveLength(1);
   expect(pins.isBlocked('r', 'a')).toBe(true);
   await pins.check('r', list);
   expect(pins.isBlocked('r', 'a')).toBe(true);
