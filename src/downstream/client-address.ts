@@ -24,7 +24,7 @@ export class ClientAddresses {
     const forwarded = request.headers['x-forwarded-for'];
     if (forwarded === undefined || !this.#isProxy(peer)) return peer;
     let client = peer;
-    for (const hop of String(forwarded).split(',').reverse()) {
+    for (const hop of String(forwarded).split(',').toReversed()) {
       const address = hopAddress(hop.trim());
       // What stands further left was said by somebody whom nobody vouches for.
       if (address === undefined) return client;

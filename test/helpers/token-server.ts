@@ -1,6 +1,7 @@
 /** A token endpoint for client credentials that can be slow, down, or wrong; every token it gives out is another. */
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
-import { listenOnLoopback } from './loopback.js';
+import { type Loopback, listenOnLoopback } from './loopback.js';
+import { delay } from './wait.js';
 
 export interface TokenRequest {
   readonly method: string;
@@ -10,39 +11,23 @@ export interface TokenRequest {
 
 export class TokenServer {
   readonly requests: TokenRequest[] = [];
-  readonly url: string;
   expiresInS: number | undefined = 3600;
   delayMs = 0;
   /** Instead of a token. */
   answer: { status: number; headers?: Record<string, string>; body: string } | undefined;
-  readonly #close: () => Promise<void>;
-
-  private constructor(url: string, close: () => Promise<void>) {
-    this.url = url;
-    this.#close = close;
-  }
+  #listener: Loopback | undefined;
 
   static async start(): Promise<TokenServer> {
-    let endpoint: TokenServer | undefined;
-    const onRequest = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-      let body = '';
-      for await (const chunk of request) body += String(chunk);
-      endpoint?.requests.push({
-        method: request.method ?? '',
-        headers: request.headers,
-        form: new URLSearchParams(body),
-      });
-      const answer = endpoint?.answer ?? { status: 200, body: endpoint?.grant() ?? '' };
-      setTimeout(() => {
-        response.writeHead(answer.status, { 'content-type': 'application/json', ...answer.headers }).end(answer.body);
-      }, endpoint?.delayMs);
-    };
+    const endpoint = new TokenServer();
     const server = createServer((request, response) => {
-      onRequest(request, response).catch(() => response.destroy());
+      endpoint.#receive(request, response).catch(() => response.destroy());
     });
-    const listener = await listenOnLoopback(server);
-    endpoint = new TokenServer(`http://127.0.0.1:${listener.port}/token`, () => listener.close());
+    endpoint.#listener = await listenOnLoopback(server);
     return endpoint;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#listener?.port}/token`;
   }
 
   /** The token that was given out last. */
@@ -55,8 +40,17 @@ export class TokenServer {
     return JSON.stringify(this.expiresInS === undefined ? token : { ...token, expires_in: this.expiresInS });
   }
 
-  close(): Promise<void> {
-    return this.#close();
+  async close(): Promise<void> {
+    await this.#listener?.close();
+  }
+
+  async #receive(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let body = '';
+    for await (const chunk of request) body += String(chunk);
+    this.requests.push({ method: request.method ?? '', headers: request.headers, form: new URLSearchParams(body) });
+    const answer = this.answer ?? { status: 200, body: this.grant() };
+    if (this.delayMs > 0) await delay(this.delayMs);
+    response.writeHead(answer.status, { 'content-type': 'application/json', ...answer.headers }).end(answer.body);
   }
 }
 

@@ -1,15 +1,22 @@
 /** Sessions belong to who opened them: for as long as the credential lasts, through its renewal, and for nobody else. */
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Issuer, startIssuer } from '../helpers/issuer.js';
 import { type SdkUpstream, startSdkUpstream } from '../helpers/sdk-upstream.js';
 import { SseStream } from '../helpers/sse-client.js';
 import { type InProcessGateway, startTestGateway } from '../helpers/start-gateway.js';
 import { waitFor } from '../helpers/wait.js';
-import { apiKey, bearer, type Headers, INITIALIZE, openSession, refused, send } from './identity-support.js';
-import { CLIENT_KINDS, type ClientKind, endpointUrl, PATIENCE_MS, textOf } from './sessions-support.js';
+import {
+  apiKey,
+  bearer,
+  connectSdk,
+  type Headers,
+  INITIALIZE,
+  openSession,
+  refused,
+  send,
+} from './identity-support.js';
+import { CLIENT_KINDS, type ClientKind, PATIENCE_MS, textOf } from './sessions-support.js';
 
 const BOB_KEY = 'canary-bob-key-0123456789';
 const UNKNOWN = refused('unknown session');
@@ -40,21 +47,8 @@ beforeEach(async () => {
 afterEach(() => gateway.stop());
 afterAll(() => Promise.all([issuer.close(), upstream.close()]));
 
-/** An SDK client that asks `headers` anew before every request. */
-async function connect(kind: ClientKind, prefix: string, headers: () => Headers): Promise<Client> {
-  const client = new Client({ name: 'identified', version: '1' });
-  const url = new URL(endpointUrl(kind, gateway.url, prefix));
-  const withHeaders = (target: string | URL, init?: RequestInit): Promise<Response> => {
-    const own = new globalThis.Headers(init?.headers);
-    for (const [name, value] of Object.entries(headers())) own.set(name, value);
-    return fetch(target, { ...init, headers: own });
-  };
-  await client.connect(
-    kind === 'sse'
-      ? new SSEClientTransport(url, { fetch: withHeaders })
-      : new StreamableHTTPClientTransport(url, { fetch: withHeaders }),
-  );
-  return client;
+function connect(kind: ClientKind, prefix: string, headers: () => Headers): Promise<Client> {
+  return connectSdk(kind, gateway.url, prefix, headers);
 }
 
 async function echo(client: Client, message: string): Promise<string> {
@@ -142,7 +136,7 @@ describe('when the token ends', () => {
 describe('a session of another', () => {
   interface Stranger {
     readonly name: string;
-    headers(): Promise<Headers>;
+    readonly headers: () => Promise<Headers>;
     readonly prefix: string;
   }
 

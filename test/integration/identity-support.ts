@@ -1,6 +1,9 @@
 /** HTTP by hand with credentials, and what tests of identity look at in an answer. */
 import { createHash } from 'node:crypto';
-import { initializeParams } from './sessions-support.js';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { type ClientKind, endpointUrl, initializeParams } from './sessions-support.js';
 
 export type Headers = Readonly<Record<string, string>>;
 
@@ -57,4 +60,25 @@ export async function openSession(url: string, headers: Headers = {}): Promise<s
 /** The JSON-RPC error of a refusal, which names no request. */
 export function refused(message: string, code = -32600) {
   return { jsonrpc: '2.0', error: { code, message } };
+}
+
+/** An SDK client that asks `headers` anew before every request. */
+export async function connectSdk(
+  kind: ClientKind,
+  base: string,
+  prefix: string,
+  headers: () => Headers,
+): Promise<Client> {
+  const client = new Client({ name: 'identified', version: '1' });
+  const url = new URL(endpointUrl(kind, base, prefix));
+  const withHeaders = (target: string | URL, init?: RequestInit): Promise<Response> => {
+    const own = new globalThis.Headers(init?.headers);
+    for (const [name, value] of Object.entries(headers())) own.set(name, value);
+    return fetch(target, { ...init, headers: own });
+  };
+  const options = { fetch: withHeaders };
+  await client.connect(
+    kind === 'sse' ? new SSEClientTransport(url, options) : new StreamableHTTPClientTransport(url, options),
+  );
+  return client;
 }
