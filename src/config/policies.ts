@@ -137,13 +137,13 @@ export function checkPolicyUse(placed: readonly PlacedUpstream[], policies: Load
       report.problems.push(source.problem([...path, 'policy'], 'no policy has this name', { hint }));
     }
     const policy = policies.get(entry.policy)?.compiled;
-    if (policy !== undefined) warnOfUnknownRole(entry.role, policy, source, [...path, 'role'], report);
+    if (policy !== undefined) warnOfUnknownRole(entry, policy, source, [...path, 'role'], report);
   }
 }
 
 /** A v1.0 policy knows no roles at all; there the role is a name for limits and the audit trail. */
 function warnOfUnknownRole(
-  role: string | undefined,
+  { policy: name, role }: PlacedUpstream['entry'],
   policy: CompiledPolicy,
   source: ConfigSource,
   path: Path,
@@ -153,9 +153,7 @@ function warnOfUnknownRole(
   const hint = didYouMean(role, policy.roles);
   const where = formatPosition(source.locate(path));
   const advice = hint === undefined ? '' : ` (${hint})`;
-  report.warnings.push(
-    `${where}: the policy "${policy.name}" does not know this role, so its default applies${advice}`,
-  );
+  report.warnings.push(`${where}: the policy "${name}" does not know this role, so its default applies${advice}`);
 }
 
 export function warnOfUnguarded(upstreams: readonly { prefix: string; policy: string | undefined }[], report: Report) {

@@ -53,7 +53,7 @@ test('a policy may stand beside the one upstream', async () => {
   expect({ warnings, files }).toEqual({ warnings: [], files: [file] });
   const unknown = await config({ upstream, policyConfig: file, policyRole: 'usr' });
   expect(unknown.warnings).toEqual([
-    '--policy-role: the policy "Quick" does not know this role, so its default applies (did you mean "user"?)',
+    '--policy-role: the policy "policy" does not know this role, so its default applies (did you mean "user"?)',
   ]);
 });
 

@@ -188,7 +188,7 @@ describe('warns', () => {
 
   test('of a role that the policy does not know', () =>
     expect(warnings(`policies:\n${V2}upstreams: [{ url: "http://a.com", policy: strict, role: usr }]\n`)).toEqual([
-      'g.yaml:8:58: the policy "Strict" does not know this role, so its default applies (did you mean "user"?)',
+      'g.yaml:8:58: the policy "strict" does not know this role, so its default applies (did you mean "user"?)',
     ]));
 
   test('of no role where the policy knows none: version 1.0', () =>
