@@ -111,10 +111,12 @@ export class HttpListener {
     });
   }
 
-  /** From now on every answer ends its connection, so that clients and load balancers go elsewhere. */
+  /**
+   * From now on every answer ends its connection, so that clients and load balancers go elsewhere.
+   * Idle connections are left alone: a request may be on its way over one already, and would be lost.
+   */
   drain(): void {
     this.#isDraining = true;
-    this.#server.closeIdleConnections();
   }
 
   /** Stops accepting; what is still open is cut. */
