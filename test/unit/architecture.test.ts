@@ -24,10 +24,12 @@ const ALLOWED = new Map<string, readonly string[]>([
   ['protocol', ['core']],
   ...LEAVES.map((leaf): [string, string[]] => [leaf, BASE]),
   ...SIDES.map((side): [string, string[]] => [side, [...BASE, ...LEAVES]]),
-  ['config', BASE],
+  // Policies are configuration: their problems are reported with those of the file that names them.
+  ['config', [...BASE, 'policy']],
   ['gateway', [...BASE, ...DOMAINS, 'config']],
   ['admin', [...BASE, ...DOMAINS, 'config', 'gateway']],
-  ['cli', ['core', 'config', 'gateway']],
+  // `audit verify`, `explain` and `simulate` are about these two and need no running gateway.
+  ['cli', ['core', 'config', 'gateway', 'audit', 'policy']],
   // src/index.ts, the public API.
   ['', [...BASE, ...DOMAINS, 'config', 'gateway']],
 ]);
@@ -38,6 +40,13 @@ const HOMES = new Map<string, readonly string[]>([
   ['@koa/router', ['downstream', 'admin']],
   ['winston', ['core/logger']],
   ['ioredis', ['redis']],
+  ['prom-client', ['metrics']],
+  ['jose', ['auth']],
+  ['rate-limiter-flexible', ['rate-limit']],
+  ['chokidar', ['config/watch']],
+  ['@marcbachmann/cel-js', ['policy']],
+  ['re2js', ['policy']],
+  ['ajv', ['policy']],
   ['child_process', ['upstream/stdio']],
   ['ws', ['upstream/websocket', 'downstream/websocket']],
 ]);
