@@ -27,7 +27,8 @@ function availableTargets(targets) {
   });
 }
 
-async function measureAll(settings, targets, dir) {
+/** @param {(measured: object) => void} onWork called after each work with all that were measured so far */
+async function measureAll(settings, targets, dir, onWork) {
   const upstream = await startServer(UPSTREAM, [], LOAD_CORE);
   const load = new Load();
   const profileDir = settings.prof ? resultsDir : undefined;
@@ -35,8 +36,10 @@ async function measureAll(settings, targets, dir) {
   const measured = {};
   try {
     for (const work of settings.works) {
-      say(`${work.name} ...`);
+      const startedAtMs = performance.now();
       measured[work.name] = await measureWork(work, { targets, load, surroundings, settings });
+      say(`${work.name}: ${Math.round((performance.now() - startedAtMs) / 1000)} s`);
+      onWork(measured);
     }
   } finally {
     await Promise.all([load.stop(), stop(upstream.child)]);
@@ -52,16 +55,25 @@ function failures(works) {
   );
 }
 
-function report(settings, targets, facts, measured) {
-  const works = Object.fromEntries(settings.works.map((work) => [work.name, summarize(work, measured[work.name])]));
+function summaries(settings, measured) {
+  const done = settings.works.filter((work) => measured[work.name] !== undefined);
+  return Object.fromEntries(done.map((work) => [work.name, summarize(work, measured[work.name])]));
+}
+
+/** A run that was broken off leaves what it had. */
+function keep(settings, facts, measured) {
   const rounds = Object.fromEntries(
     Object.entries(measured).map(([name, all]) => [name, all.map((round) => Object.fromEntries(round))]),
   );
+  return writeRun(facts, { conditions: facts, works: summaries(settings, measured), rounds });
+}
+
+function report(settings, targets, facts, measured) {
+  const works = summaries(settings, measured);
   const text = `${conditionsText(facts)}\n\n${table(works, targets)}`;
-  const file = writeRun(facts, { conditions: facts, works, rounds });
   if (settings.save) save({ conditions: facts, works }, text);
   process.stdout.write(`${text}\n`);
-  say(`\nwritten to ${file}`);
+  say(`\nwritten to ${keep(settings, facts, measured)}`);
   const failed = failures(works);
   for (const line of failed) say(line);
   return failed.length === 0 ? 0 : 1;
@@ -74,7 +86,8 @@ async function run(settings) {
   mkdirSync(resultsDir, { recursive: true });
   const dir = mkdtempSync(join(tmpdir(), 'mcp-gateway-bench-'));
   process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
-  return report(settings, targets, facts, await measureAll(settings, targets, dir));
+  const measured = await measureAll(settings, targets, dir, (some) => keep(settings, facts, some));
+  return report(settings, targets, facts, measured);
 }
 
 async function main() {
