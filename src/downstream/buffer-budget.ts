@@ -1,6 +1,6 @@
 /** What all event streams together may hold in memory, so that many slow readers cannot do what one may not. */
 export class BufferBudget {
-  readonly #limitBytes: number;
+  #limitBytes: number;
   #usedBytes = 0;
   #waitingBytes = 0;
 
@@ -21,6 +21,11 @@ export class BufferBudget {
   /** What waits is too much by itself. What was given out never counts here: healthy streams must not end others. */
   get isExceeded(): boolean {
     return this.#waitingBytes > this.#limitBytes;
+  }
+
+  /** From here on the limit is this. */
+  resize(limitBytes: number): void {
+    this.#limitBytes = limitBytes;
   }
 
   take(bytes: number): void {

@@ -42,6 +42,14 @@ export class SessionStreams implements EventStreamOwner {
     return this.#general?.isAttached ?? false;
   }
 
+  /** Nothing waits for a client that is there. */
+  get isCaughtUp(): boolean {
+    const isBehind = (stream: EventStream): boolean => stream.isAttached && !stream.isCaughtUp;
+    if (this.#general !== undefined && isBehind(this.#general)) return false;
+    for (const stream of this.#replies) if (isBehind(stream)) return false;
+    return true;
+  }
+
   /** A stream that answers one request. */
   openReply(): EventStream {
     const stream = new EventStream(this, this.options);

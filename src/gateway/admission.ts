@@ -3,14 +3,20 @@ import { OverloadedError } from '../protocol/session-errors.js';
 import type { RequestId } from '../protocol/message.js';
 import type { Upstream } from '../upstream/upstream.js';
 
+export interface AdmissionLimits {
+  /** Requests of the whole gateway. */
+  readonly inFlight: number;
+}
+
 const RETRY_AFTER_MS = 1000;
 
 export class Admission {
-  readonly #limit: number;
+  readonly #limits: AdmissionLimits;
   #inFlight = 0;
 
-  constructor(limit: number) {
-    this.#limit = limit;
+  /** @param limits Looked at whenever somebody wants in, so that they may change. */
+  constructor(limits: AdmissionLimits) {
+    this.#limits = limits;
   }
 
   get inFlight(): number {
@@ -19,7 +25,7 @@ export class Admission {
 
   /** @throws {OverloadedError} */
   enter(upstream: Upstream, id: RequestId): void {
-    if (this.#inFlight >= this.#limit) throw new OverloadedError('too many requests are under way', RETRY_AFTER_MS, id);
+    if (this.#inFlight >= this.#limits.inFlight) throw new OverloadedError('too many requests are under way', RETRY_AFTER_MS, id);
     if (upstream.inFlight >= upstream.options.inFlight) {
       throw new OverloadedError('too many requests wait for this upstream', RETRY_AFTER_MS, id);
     }

@@ -23,7 +23,7 @@ import { forwardedHeaders } from './forwarded-headers.js';
 import { type GateContext, judge, type Verdict } from './gate.js';
 import type { Grant } from './grant.js';
 import type { Route } from './route.js';
-import { type ClientInfo, isListed } from './ruling.js';
+import { type CallContext, type ClientInfo, isListed } from './ruling.js';
 import { clientInfoOf } from './client-info.js';
 import { shownAnswer } from './shown-answer.js';
 import { ServerRequests, withId, withRequestId } from './server-requests.js';
@@ -51,6 +51,9 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   #isInitializing = false;
   #isPressed = false;
   #isLosing = false;
+  #isRetiring = false;
+  /** The client was told of changed tools while it was away, and need not be told again. */
+  #hasUnreadChange = false;
   #replacedIds = 0;
 
   constructor(record: SessionRecord, route: Route) {
@@ -100,6 +103,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   attached(): void {
     if (this.#wasDetached) this.#route.noteSession('session_resume', this.record);
     this.#wasDetached = false;
+    this.#hasUnreadChange = false;
     this.#route.sessions.attached(this);
   }
 
@@ -117,10 +121,36 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     this.#route.sessions.close(this, reason);
   }
 
+  // From whoever changes the configuration.
+
+  /** Takes no more requests; those under way may finish, and what they ask the client may be answered. */
+  retire(): void {
+    this.#isRetiring = true;
+  }
+
+  /** Nothing is under way, and the client has what there was to say. */
+  get isQuiet(): boolean {
+    return this.#exchanges.size === 0 && this.streams.isCaughtUp;
+  }
+
+  /** Who speaks here: as in the last request, or as the session was opened. */
+  get context(): CallContext {
+    if (this.#lastContext !== undefined) return { ...this.#lastContext, nowMs: Date.now() };
+    return { caller: { principal: this.record.principal, ip: '', headers: {} }, client: undefined, nowMs: Date.now() };
+  }
+
+  tellToolsChanged(): void {
+    const isAway = !this.streams.hasGeneralConnection;
+    if (!this.#upstream.isInitialized || (isAway && this.#hasUnreadChange)) return;
+    this.#hasUnreadChange = isAway;
+    this.streams.general.send(ownNotification(Method.toolsChanged, {}));
+  }
+
   /** Refusals are measured here; everything that is answered, where it is. */
   #takeRequest(request: Request, stream: ClientStream, caller: Caller): void {
     const timing: Timing = { arrivedAtMs: this.#route.requestClock.arrivedAtMs, waitedMs: 0 };
     try {
+      if (this.#isRetiring) throw new SessionUnknownError();
       this.#receiveRequest(request, stream, caller, timing);
     } catch (error) {
       this.#route.requestRefused(request.method, error, timing);

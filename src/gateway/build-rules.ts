@@ -29,13 +29,14 @@ export class RuleBuilder {
     this.#limits = new RateLimits(config.rateLimits, stores.limits, { store: stores.limits, replicas: () => 1 });
   }
 
-  build(upstream: UpstreamOptions): RouteRules {
+  /** @param previous Rules of the same prefix that these take the place of. */
+  build(upstream: UpstreamOptions, previous?: RouteRules): RouteRules {
     return {
       route: upstream.prefix,
       policy: upstream.policy === undefined ? undefined : this.#policies.get(upstream.policy),
       defaultRole: upstream.role,
       limits: this.#limits,
-      pins: createToolPins(upstream.pins, this.#stores.pins),
+      pins: createToolPins(upstream.pins, this.#stores.pins, previous?.pins),
       expose: upstream.expose,
       audit: this.#stores.audit,
     };

@@ -28,3 +28,8 @@ export class RequiredUpstreamError extends GatewayError {
     this.prefixes = prefixes;
   }
 }
+
+/** A configuration that is valid by itself cannot follow on the one in force. */
+export class ReloadRefusedError extends GatewayError {
+  override readonly code = 'RELOAD_REFUSED';
+}

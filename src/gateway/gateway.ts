@@ -1,8 +1,8 @@
 /** The running gateway: starts what the configuration describes, and stops it without dropping what is under way. */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { AuditLog } from '../audit/audit-log.js';
 import type { GatewayConfig } from '../config/config.js';
+import { background } from '../core/background.js';
 import { systemClock } from '../core/clock.js';
 import { describeError } from '../core/errors.js';
 import { createLogger, type Logger } from '../core/logger.js';
@@ -17,9 +17,15 @@ import { AccessBuilder } from './access.js';
 import type { RuleStores } from './build-rules.js';
 import { AddressInUseError, NotPermittedError, RequiredUpstreamError } from './errors.js';
 import { openAudit } from './open-audit.js';
+import { type ConfigChanges, Reloader } from './reload.js';
+import { withBoundSettings } from './restart-bound.js';
 import type { Route } from './route.js';
-import { buildRuntime, type Runtime } from './runtime.js';
+import { changesOf, prepareRuntime, type Runtime } from './runtime.js';
+import { SharedParts } from './shared-parts.js';
+import { SiteKeeper } from './site-keeper.js';
 import { gatewayStatus, routeFacts, routeStatus, type StatusContext } from './status.js';
+import { endUnwelcome } from './unwelcome.js';
+import { tellChangedTools } from './visible-tools.js';
 
 export interface RunningGateway {
   /** The port listened on, also when the configuration said 0. */
@@ -30,12 +36,16 @@ export interface RunningGateway {
   stop(): Promise<void>;
   /** Stops at once; whatever is under way is cut. */
   kill(): Promise<void>;
+  /** Reads the configuration again; what comes of it is in the log. Resolves when it is in force or refused, and never rejects. */
+  reload(): Promise<void>;
   /** For log rotation: goes on in files of the same name. */
   reopenFiles(): Promise<void>;
 }
 
 export interface GatewayHooks {
   readonly logger?: Logger;
+  /** Reads the configuration again. With it, the files of the configuration are watched too. */
+  readonly load?: () => Promise<GatewayConfig>;
 }
 
 /** How often a draining gateway looks whether everything has finished. */
@@ -55,43 +65,50 @@ export async function startGateway(config: GatewayConfig, hooks: GatewayHooks = 
   const replica = randomBytes(6).toString('hex');
   const audit = config.audit === undefined ? undefined : await openAudit(config.audit, replica, logger);
   const stores = { limits: new MemoryLimitStore(), pins: new MemoryPinStore(), audit };
-  const gateway = new Gateway(config, stores, replica, logger);
+  const gateway = new Gateway(config, stores, replica, { logger, load: hooks.load });
   await gateway.start();
   return gateway;
 }
 
+interface GatewayContext {
+  readonly logger: Logger;
+  readonly load: (() => Promise<GatewayConfig>) | undefined;
+}
+
 class Gateway implements RunningGateway, OpsView {
-  readonly #config: GatewayConfig;
   readonly #logger: Logger;
   readonly #replica: string;
-  readonly #audit: AuditLog | undefined;
+  readonly #stores: RuleStores;
   readonly #metrics: Metrics | undefined;
-  readonly #runtime: Runtime;
-  readonly #access: AccessBuilder;
+  readonly #parts: SharedParts;
+  readonly #site: SiteKeeper;
+  readonly #reloader: Reloader;
   readonly #listener: HttpListener;
   readonly #startedAtMs = Date.now();
+  #runtime: Runtime;
+  #configuredAtMs = this.#startedAtMs;
   #port = 0;
   #isListening = false;
   #isDraining = false;
   #stopping: Promise<void> | undefined;
 
-  constructor(config: GatewayConfig, stores: RuleStores, replica: string, logger: Logger) {
+  constructor(config: GatewayConfig, stores: RuleStores, replica: string, { logger, load }: GatewayContext) {
     this.#replica = replica;
-    this.#audit = stores.audit;
-    this.#config = config;
+    this.#stores = stores;
     this.#logger = logger;
     this.#metrics = config.metrics.enabled ? new Metrics(() => this.#runtime.routes.map(routeFacts)) : undefined;
     const requestClock = new RequestClock();
-    this.#runtime = buildRuntime(config, {
-      stores,
-      logger,
-      replica,
-      requestClock,
-      metrics: this.#metrics,
-      isDraining: () => this.#isDraining,
-    });
-    this.#access = new AccessBuilder(systemClock, logger);
+    const isDraining = (): boolean => this.#isDraining;
+    this.#parts = new SharedParts(config, { logger, replica, requestClock, metrics: this.#metrics, isDraining });
+    this.#runtime = prepareRuntime(config, this.#parts, stores).runtime;
     this.#listener = new HttpListener(config.server, { logger, ops: this, requestClock });
+    this.#site = new SiteKeeper(this.#listener, new AccessBuilder(systemClock, logger), logger);
+    const { audit } = stores;
+    this.#reloader = new Reloader({ logger, audit, metrics: this.#metrics, load, adopt: (next) => this.#adopt(next) });
+  }
+
+  get #config(): GatewayConfig {
+    return this.#runtime.config;
   }
 
   get port(): number {
@@ -107,14 +124,13 @@ class Gateway implements RunningGateway, OpsView {
   async start(): Promise<void> {
     try {
       await this.#requireUpstreams();
-      const { auth, defaultRoute } = this.#config;
-      const access = this.#access.build(auth);
-      this.#listener.serve({ doors: this.#runtime.routes, defaultPrefix: defaultRoute, access });
+      this.#site.prepare(this.#config)(this.#runtime.routes);
       this.#port = await this.#listen();
       this.#isListening = true;
+      this.#reloader.watch(this.#config);
       this.#logger.info('listening', `listening on ${this.address}`, { replica: this.#replica });
     } catch (error) {
-      await this.#runtime.dispose('the gateway did not start');
+      await this.#closeRoutes('the gateway did not start');
       throw error;
     }
   }
@@ -124,19 +140,21 @@ class Gateway implements RunningGateway, OpsView {
     return this.#stopping;
   }
 
+  reload(): Promise<void> {
+    return this.#reloader.reload();
+  }
+
   async kill(): Promise<void> {
     this.#isDraining = true;
+    await this.#reloader.stop();
     await this.#listener.close();
-    await Promise.race([
-      this.#runtime.dispose('the gateway was stopped'),
-      delay(CLOSE_TIMEOUT_MS, undefined, { ref: false }),
-    ]);
+    await this.#closeRoutes('the gateway was stopped');
     this.#isListening = false;
     await this.#closeAudit();
   }
 
   async reopenFiles(): Promise<void> {
-    await this.#audit?.reopen();
+    await this.#stores.audit?.reopen();
   }
 
   isLive(): boolean {
@@ -171,8 +189,28 @@ class Gateway implements RunningGateway, OpsView {
       uptimeS: Math.floor((Date.now() - this.#startedAtMs) / 1000),
       replica: this.#replica,
       configHash: this.#config.hash,
-      lastReload: new Date(this.#startedAtMs).toISOString(),
+      lastReload: new Date(this.#configuredAtMs).toISOString(),
     };
+  }
+
+  /** Everything that can fail comes first; from there on it is one step. */
+  #adopt(loaded: GatewayConfig): ConfigChanges {
+    const before = this.#runtime;
+    const { config, waiting } = withBoundSettings(loaded, before.config);
+    const serve = this.#site.prepare(config);
+    const next = prepareRuntime(config, this.#parts, this.#stores, before);
+    const former = next.kept.map(({ route }) => ({ route, rules: route.rules }));
+    this.#runtime = next.runtime;
+    this.#configuredAtMs = Date.now();
+    this.#parts.adopt(config);
+    for (const { route, rules } of next.kept) route.applyRules(rules);
+    serve(next.runtime.routes);
+    for (const { route, rules } of former) {
+      endUnwelcome(route, before.config.auth, config.auth);
+      background(tellChangedTools(route, rules), this.#logger, 'tools_changed_failed');
+    }
+    for (const route of next.retired) this.#site.retire(route, config.server.drain.timeoutMs);
+    return { ...changesOf(next), waiting };
   }
 
   #requiredRoutes(): Route[] {
@@ -200,10 +238,19 @@ class Gateway implements RunningGateway, OpsView {
     }
   }
 
+  #allRoutes(): Route[] {
+    return [...this.#runtime.routes, ...this.#site.retiring];
+  }
+
+  async #closeRoutes(reason: string): Promise<void> {
+    const closed = Promise.all(this.#allRoutes().map((route) => route.close(reason)));
+    await Promise.race([closed, delay(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
+  }
+
   /** A stop is a stop: what cannot be written any more is logged and does not keep the process. */
   async #closeAudit(): Promise<void> {
     try {
-      await this.#audit?.close();
+      await this.#stores.audit?.close();
     } catch (error) {
       this.#logger.error('audit_failed', 'the end of the audit trail could not be written', {
         reason: describeError(error),
@@ -214,19 +261,18 @@ class Gateway implements RunningGateway, OpsView {
   async #drainAndStop(): Promise<void> {
     const { preStopMs, timeoutMs } = this.#config.server.drain;
     this.#isDraining = true;
+    await this.#reloader.stop();
     this.#logger.info('draining', 'no longer ready; finishing what is under way', {
-      inFlight: this.#runtime.admission.inFlight,
+      inFlight: this.#parts.admission.inFlight,
     });
     if (preStopMs > 0) await delay(preStopMs);
     this.#listener.drain();
-    for (const route of this.#runtime.routes) route.stateless.endSubscriptions();
+    for (const route of this.#allRoutes()) route.stateless.endSubscriptions();
+    const { admission } = this.#parts;
     const deadline = Date.now() + timeoutMs;
-    while (this.#runtime.admission.inFlight > 0 && Date.now() < deadline) await delay(DRAIN_POLL_MS);
-    const cut = this.#runtime.admission.inFlight;
-    await Promise.race([
-      this.#runtime.dispose('the gateway is stopping'),
-      delay(CLOSE_TIMEOUT_MS, undefined, { ref: false }),
-    ]);
+    while (admission.inFlight > 0 && Date.now() < deadline) await delay(DRAIN_POLL_MS);
+    const cut = admission.inFlight;
+    await this.#closeRoutes('the gateway is stopping');
     await this.#listener.close();
     this.#isListening = false;
     await this.#closeAudit();

@@ -68,7 +68,9 @@ export class Route implements RouteDoor {
       timers: dependencies.timers,
       clock: dependencies.clock,
       logger: this.logger,
-      maxMessageBytes: dependencies.limits.upstreamMessageBytes,
+      get maxMessageBytes() {
+        return dependencies.limits.upstreamMessageBytes;
+      },
     });
     this.sessions = new SessionManager(options.prefix, sessionOptions, dependencies);
     this.stateless = new StatelessTraffic(this);

@@ -1,62 +1,102 @@
-/** From configuration to everything that serves it: built whole, disposed whole. The only place that makes the long-lived parts. */
-import { isAuthConfigured } from '../auth/create-authenticator.js';
-import { systemClock } from '../core/clock.js';
-import type { Logger } from '../core/logger.js';
-import { TimerWheel } from '../core/timer-wheel.js';
+/**
+ * From configuration to the routes that serve it. A runtime never changes; the next one is prepared whole, takes over the
+ * routes whose upstream is the same, and comes into force in one step.
+ */
+import { readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import type { GatewayConfig } from '../config/config.js';
-import { BufferBudget } from '../downstream/buffer-budget.js';
-import type { Metrics } from '../metrics/metrics.js';
-import type { RequestClock } from '../metrics/request-clock.js';
-import { generateSealingKey, SessionIds } from '../session/session-id.js';
-import { SessionQuota } from '../session/session-quota.js';
-import { Admission } from './admission.js';
+import type { UpstreamOptions } from '../upstream/options.js';
 import { RuleBuilder, type RuleStores } from './build-rules.js';
+import type { ConfigChanges } from './reload.js';
 import { Route } from './route.js';
+import type { RouteRules } from './rules.js';
+import type { SharedParts } from './shared-parts.js';
 
-export interface Runtime {
+interface PlacedRoute {
+  readonly route: Route;
+  /** Equal for upstreams that are reached in the same way. */
+  readonly identity: unknown;
+}
+
+export interface KeptRoute {
+  readonly route: Route;
+  /** What rules over it under the new configuration. */
+  readonly rules: RouteRules;
+}
+
+/** A runtime that is not in force yet, and what has to happen when it comes into force. */
+export interface PreparedRuntime {
+  readonly runtime: Runtime;
+  readonly kept: readonly KeptRoute[];
+  /** Made for this runtime. */
+  readonly added: readonly Route[];
+  /** Of the previous runtime, and not of this one. */
+  readonly retired: readonly Route[];
+}
+
+export class Runtime {
   readonly config: GatewayConfig;
   readonly routes: readonly Route[];
-  readonly admission: Admission;
-  dispose(reason: string): Promise<void>;
+  readonly #identities: ReadonlyMap<string, PlacedRoute>;
+
+  constructor(config: GatewayConfig, placed: readonly PlacedRoute[]) {
+    this.config = config;
+    this.routes = placed.map(({ route }) => route);
+    this.#identities = new Map(placed.map((each) => [each.route.prefix, each]));
+  }
+
+  find(prefix: string): PlacedRoute | undefined {
+    return this.#identities.get(prefix);
+  }
 }
 
-/** What outlives a runtime. */
-export interface RuntimeDependencies {
-  readonly stores: RuleStores;
-  readonly logger: Logger;
-  readonly replica: string;
-  readonly requestClock: RequestClock;
-  /** Undefined: nobody counts. */
-  readonly metrics: Metrics | undefined;
-  /** Asked before every new session. */
-  isDraining(): boolean;
+/** @throws {Error} a certificate of an upstream cannot be read; then nothing was made and `previous` is as it was */
+export function prepareRuntime(
+  config: GatewayConfig,
+  parts: SharedParts,
+  stores: RuleStores,
+  previous?: Runtime,
+): PreparedRuntime {
+  const builder = new RuleBuilder(config, stores);
+  const plans = config.upstreams.map((upstream) => {
+    const before = previous?.find(upstream.prefix);
+    const identity = identityOf(upstream);
+    const isSame = before !== undefined && isDeepStrictEqual(before.identity, identity);
+    return {
+      upstream,
+      identity,
+      rules: builder.build(upstream, before?.route.rules),
+      kept: isSame ? before : undefined,
+    };
+  });
+  const placed: PlacedRoute[] = [];
+  const kept: KeptRoute[] = [];
+  const added: Route[] = [];
+  for (const { upstream, identity, rules, kept: before } of plans) {
+    const route = before?.route ?? new Route(upstream, parts.sessionOptions, rules, parts);
+    placed.push({ route, identity });
+    if (before === undefined) added.push(route);
+    else kept.push({ route, rules });
+  }
+  const runtime = new Runtime(config, placed);
+  const retired = (previous?.routes ?? []).filter((route) => !runtime.routes.includes(route));
+  return { runtime, kept, added, retired };
 }
 
-export function buildRuntime(config: GatewayConfig, outer: RuntimeDependencies): Runtime {
-  const { limits, sessions } = config.server;
-  const timers = new TimerWheel();
-  const admission = new Admission(limits.inFlight);
-  const dependencies = {
-    logger: outer.logger,
-    requestClock: outer.requestClock,
-    metrics: outer.metrics,
-    isDraining: () => outer.isDraining(),
-    clock: systemClock,
-    timers,
-    admission,
-    limits,
-    ids: new SessionIds([generateSealingKey()], outer.replica),
-    quota: new SessionQuota({ ...limits, bindsAnonymous: isAuthConfigured(config.auth) }),
-    streamOptions: { timers, budget: new BufferBudget(limits.bufferBytes), bufferBytes: limits.streamBufferBytes },
-  };
-  const rules = new RuleBuilder(config, outer.stores);
-  const routes = config.upstreams.map((upstream) => new Route(upstream, sessions, rules.build(upstream), dependencies));
+/** By prefix; a route that takes the place of another is `replaced`. */
+export function changesOf({ runtime, added, retired }: PreparedRuntime): Omit<ConfigChanges, 'waiting'> {
+  const gone = retired.map(({ prefix }) => prefix);
+  const come = added.map(({ prefix }) => prefix);
   return {
-    config,
-    routes,
-    admission,
-    dispose: async (reason) => {
-      await Promise.all(routes.map((route) => route.close(reason)));
-    },
+    added: come.filter((prefix) => !gone.includes(prefix)),
+    removed: gone.filter((prefix) => runtime.find(prefix) === undefined),
+    replaced: come.filter((prefix) => gone.includes(prefix)),
   };
+}
+
+/** Rules may change while a session lives; how its upstream is reached may not. Certificates count by what is in them. */
+function identityOf(upstream: UpstreamOptions): unknown {
+  const reached = { ...upstream, policy: undefined, role: undefined, pins: undefined, expose: undefined };
+  const files = Object.values(upstream.tls ?? {}).map((file: string) => readFileSync(file));
+  return { reached, files };
 }

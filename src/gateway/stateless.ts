@@ -5,7 +5,7 @@ import type { Caller, StatelessStream, StatelessStreamOwner } from '../downstrea
 import { UnsupportedVersionError } from '../downstream/errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { MODERN_VERSION } from '../protocol/eras.js';
-import { resultResponse } from '../protocol/json-rpc.js';
+import { ownNotification, resultResponse } from '../protocol/json-rpc.js';
 import type { Message, RequestId } from '../protocol/message.js';
 import { Method } from '../protocol/methods.js';
 import type { AnswerHints, UpstreamError } from '../protocol/transport.js';
@@ -22,6 +22,7 @@ import { statelessClientInfoOf } from './client-info.js';
 import { type GateContext, judge, type Verdict } from './gate.js';
 import type { Grant } from './grant.js';
 import type { Route } from './route.js';
+import type { CallContext } from './ruling.js';
 import { shownAnswer } from './shown-answer.js';
 import { narrowed } from './subscriptions.js';
 import { countsAgainstUpstream } from './upstream-verdict.js';
@@ -30,6 +31,12 @@ type Request = Message & { readonly id: RequestId; readonly method: string };
 
 const TRY_AGAIN: AnswerHints = { status: 503, retryAfterMs: 1000 };
 const SUBSCRIPTION_META = 'io.modelcontextprotocol/subscriptionId';
+
+/** As far as it is looked at here. */
+interface ListenRequest {
+  readonly params?: { readonly notifications?: { readonly toolsListChanged?: unknown } };
+}
+
 /** A subscription may be silent for as long as it likes. */
 const NO_TIMEOUTS: ExchangeTimeouts = { idleMs: 2 ** 31, totalMs: 2 ** 31 };
 const BASE_HEADERS = renderHeaders([
@@ -66,6 +73,11 @@ export class StatelessTraffic {
   /** Ends subscriptions in the way that lets clients tell it from a fault. */
   endSubscriptions(): void {
     for (const subscription of [...this.#subscriptions]) subscription.endGracefully();
+  }
+
+  /** Clients that asked to be told when the tools change. */
+  get toolListeners(): ToolListener[] {
+    return [...this.#subscriptions].filter((subscription) => subscription.wantsToolChanges);
   }
 
   async #askFirst(
@@ -202,6 +214,12 @@ export class StatelessTraffic {
   }
 }
 
+/** A client without a session that listens. */
+export interface ToolListener {
+  readonly context: CallContext;
+  tellToolsChanged(): void;
+}
+
 interface StatelessExchangeHooks {
   settled(): void;
   /** Sees the answer before the client does. */
@@ -209,13 +227,14 @@ interface StatelessExchangeHooks {
 }
 
 /** One request under way: joins the exchange, the call upstream and the client's stream. */
-class StatelessExchange implements ExchangeOwner, StatelessDelivery, StatelessStreamOwner {
+class StatelessExchange implements ExchangeOwner, StatelessDelivery, StatelessStreamOwner, ToolListener {
   readonly #route: Route;
   readonly #request: Request;
   readonly #stream: StatelessStream;
   readonly #hooks: StatelessExchangeHooks;
   readonly #exchange: Exchange;
   readonly #call: StatelessCall;
+  #wasNotified = false;
 
   constructor(
     route: Route,
@@ -239,6 +258,23 @@ class StatelessExchange implements ExchangeOwner, StatelessDelivery, StatelessSt
   start(headers: string): void {
     this.#call.start(headers);
     this.#exchange.sent();
+  }
+
+  /** Not before the acknowledgement, which has to be the first message of a subscription. */
+  get wantsToolChanges(): boolean {
+    if (!this.#wasNotified || this.#exchange.isSettled) return false;
+    const { params } = JSON.parse(this.#request.raw.toString()) as ListenRequest;
+    return params?.notifications?.toolsListChanged === true;
+  }
+
+  get context(): CallContext {
+    return { ...this.#exchange.grant.context, nowMs: Date.now() };
+  }
+
+  tellToolsChanged(): void {
+    if (this.#exchange.isSettled) return;
+    const meta = { [SUBSCRIPTION_META]: this.#request.id };
+    this.#stream.send(ownNotification(Method.toolsChanged, { _meta: meta }));
   }
 
   endGracefully(): void {
@@ -269,8 +305,10 @@ class StatelessExchange implements ExchangeOwner, StatelessDelivery, StatelessSt
   onMessage(message: Message, status: number): void {
     const readAtMs = this.now();
     this.#exchange.touch(readAtMs);
-    if (message.kind === 'notification') this.#stream.send(message);
-    else if (message.kind === 'response' && message.id === this.#request.id) {
+    if (message.kind === 'notification') {
+      this.#wasNotified = true;
+      this.#stream.send(message);
+    } else if (message.kind === 'response' && message.id === this.#request.id) {
       const shown = shownAnswer(this.#route.lists, this.#exchange, this.#hooks.answer(message));
       if (!(shown instanceof Promise)) this.#answer(shown, status, readAtMs);
       else

@@ -26,6 +26,7 @@ const BREAKER_VALUES = { closed: 0, 'half-open': 1, open: 2 } as const;
 export class Metrics {
   readonly #registry = new Registry();
   readonly #routes = new Map<string, RouteMetrics>();
+  #isConfigCurrent = true;
 
   /** @param routeFacts Asked whenever somebody reads. */
   constructor(routeFacts: () => readonly RouteFacts[]) {
@@ -43,6 +44,11 @@ export class Metrics {
       this.#routes.set(name, metrics);
     }
     return metrics;
+  }
+
+  /** @param isCurrent Whether the configuration that was read last came into force. */
+  configRead(isCurrent: boolean): void {
+    this.#isConfigCurrent = isCurrent;
   }
 
   async expose(): Promise<Exposition> {
@@ -76,7 +82,7 @@ export class Metrics {
       gauge.set({ version: VERSION }, 1),
     );
     const reloadHelp = 'Whether the configuration that was read last is the one in force.';
-    this.#gauge('config_last_reload_success', reloadHelp, [], (gauge) => gauge.set(1));
+    this.#gauge('config_last_reload_success', reloadHelp, [], (gauge) => gauge.set(this.#isConfigCurrent ? 1 : 0));
   }
 
   /** @param fill Sets what holds now; what held before is forgotten, or routes that are gone would stay. */

@@ -31,6 +31,7 @@ export class SessionManager<S extends ManagedSession> {
   readonly #dependencies: SessionManagerDependencies;
   readonly #sessions = new Map<string, S>();
 
+  /** @param options Looked at whenever a time is set, so that they may change. */
   constructor(route: string, options: SessionOptions, dependencies: SessionManagerDependencies) {
     this.#route = route;
     this.#options = options;

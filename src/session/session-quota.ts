@@ -18,6 +18,7 @@ export class SessionQuota {
   readonly #byPrincipal = new Map<string, number>();
   #total = 0;
 
+  /** @param options Looked at for every new session, so that they may change. */
   constructor(options: SessionQuotaOptions) {
     this.#options = options;
   }
@@ -25,17 +26,16 @@ export class SessionQuota {
   /** @throws {OverloadedError | TooManySessionsError} */
   take(principal: Principal): void {
     if (this.#total >= this.#options.sessions) throw new OverloadedError('too many sessions are open', RETRY_AFTER_MS);
-    if (this.#isBound(principal)) {
-      const held = this.#byPrincipal.get(principal.id) ?? 0;
-      if (held >= this.#options.sessionsPerPrincipal) throw new TooManySessionsError(RETRY_AFTER_MS);
-      this.#byPrincipal.set(principal.id, held + 1);
-    }
+    // Counted whether bound or not: who is bound may change while sessions are open.
+    const held = this.#byPrincipal.get(principal.id) ?? 0;
+    const isFull = held >= this.#options.sessionsPerPrincipal;
+    if (isFull && this.#isBound(principal)) throw new TooManySessionsError(RETRY_AFTER_MS);
+    this.#byPrincipal.set(principal.id, held + 1);
     this.#total += 1;
   }
 
   giveBack(principal: Principal): void {
     this.#total -= 1;
-    if (!this.#isBound(principal)) return;
     const held = (this.#byPrincipal.get(principal.id) ?? 1) - 1;
     if (held === 0) this.#byPrincipal.delete(principal.id);
     else this.#byPrincipal.set(principal.id, held);

@@ -22,12 +22,7 @@ export async function serve(options: ServeOptions, io: Io): Promise<number> {
   }
 }
 
-async function start(
-  config: GatewayConfig,
-  options: ServeOptions,
-  logger: RootLogger,
-  io: Io,
-): Promise<Controlled> {
+async function start(config: GatewayConfig, options: ServeOptions, logger: RootLogger, io: Io): Promise<Controlled> {
   const gateway = await startGateway(config, { logger, ...reloading(config, options, io) });
   const started = { config, address: gateway.address, version: readVersion() };
   // Among JSON lines the banner would be noise, so there the log says the same.
