@@ -16,6 +16,8 @@ export class SessionRecord {
   /** The revision client and server settled on; undefined before that. */
   protocolVersion: string | undefined;
   isClosed = false;
+  /** Made when it is first needed, then kept: every decision carries it. */
+  #label: string | undefined;
   /** Ends the session at its greatest age. */
   expiry: Timer | undefined;
   /** Ends it when the client stays away too long. */
@@ -35,7 +37,8 @@ export class SessionRecord {
 
   /** For logs: tells sessions apart, and opens nothing. */
   get label(): string {
-    return sessionLabel(this.id);
+    this.#label ??= sessionLabel(this.id);
+    return this.#label;
   }
 
   cancelTimers(): void {
