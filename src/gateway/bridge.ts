@@ -421,7 +421,10 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     exchange.grant.note?.write(outcome);
     if (outcome === 'ok' || outcome === 'error') upstream.succeeded();
     else if (error !== undefined && !this.#isLosing && countsAgainstUpstream(error)) upstream.failed();
-    if (exchange.method === Method.initialize) this.#endHandshake();
+    if (exchange.method !== Method.initialize) return;
+    // A server that was replaced by one of the stateless revision refuses every handshake.
+    if (outcome === 'error') this.#route.stateless.doubt();
+    this.#endHandshake();
   }
 
   closed({ method }: Exchange, outcome: ExchangeOutcome, durationMs: number, overheadMs: number): void {

@@ -9,7 +9,7 @@ import { ownNotification, resultResponse } from '../protocol/json-rpc.js';
 import type { Message, RequestId } from '../protocol/message.js';
 import { Method } from '../protocol/methods.js';
 import type { AnswerHints, UpstreamError } from '../protocol/transport.js';
-import { EraProbe } from '../upstream/era-probe.js';
+import { EraProbe, meansLegacy } from '../upstream/era-probe.js';
 import { CircuitOpenError, UpstreamTimeoutError } from '../upstream/errors.js';
 import { renderHeaders } from '../upstream/http/headers.js';
 import { StatelessCall, type StatelessDelivery } from '../upstream/stateless-call.js';
@@ -68,6 +68,11 @@ export class StatelessTraffic {
     const { arrivedAtMs } = this.#route.requestClock;
     if (isModern !== undefined) this.#receiveKnown(isModern, message, stream, caller, { arrivedAtMs, waitedMs: 0 });
     else background(this.#askFirst(message, stream, caller, arrivedAtMs), this.#route.logger, 'probe_failed');
+  }
+
+  /** Something does not fit what is known of the upstream: the next request asks again. */
+  doubt(): void {
+    this.#probe.forget();
   }
 
   /** Ends subscriptions in the way that lets clients tell it from a fault. */
@@ -182,6 +187,10 @@ export class StatelessTraffic {
     const exchange = new StatelessExchange(this.#route, request, stream, grant, timing, {
       settled: () => this.#subscriptions.delete(exchange),
       answer: (message) => this.#learn(request, grant, message),
+      failed: (error) => {
+        // Servers of this revision say what is wrong as JSON-RPC.
+        if (meansLegacy(error)) this.doubt();
+      },
     });
     if (request.method === Method.listen) this.#subscriptions.add(exchange);
     exchange.start(this.#headersFor(grant.context.caller));
@@ -189,7 +198,7 @@ export class StatelessTraffic {
 
   #learn(request: Request, grant: Grant, answer: Message): Message {
     if (answer.isError) {
-      if (speaksLegacy(answer)) this.#probe.forget();
+      if (speaksLegacy(answer)) this.doubt();
       return answer;
     }
     if (request.method !== Method.discover) return answer;
@@ -224,6 +233,7 @@ interface StatelessExchangeHooks {
   settled(): void;
   /** Sees the answer before the client does. */
   answer(message: Message): Message;
+  failed(error: UpstreamError): void;
 }
 
 /** One request under way: joins the exchange, the call upstream and the client's stream. */
@@ -294,6 +304,7 @@ class StatelessExchange implements ExchangeOwner, StatelessDelivery, StatelessSt
   }
 
   failed(error: UpstreamError): void {
+    this.#hooks.failed(error);
     if (this.#request.method !== Method.discover || this.#exchange.isSettled) {
       this.#exchange.failed(error);
       return;

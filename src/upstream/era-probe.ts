@@ -7,12 +7,15 @@ import { MODERN_VERSION } from '../protocol/eras.js';
 import { ownRequest } from '../protocol/json-rpc.js';
 import type { Message } from '../protocol/message.js';
 import type { UpstreamError } from '../protocol/transport.js';
-import { UpstreamRefusedError, UpstreamTimeoutError } from './errors.js';
+import { UpstreamFailedError, UpstreamRefusedError, UpstreamTimeoutError } from './errors.js';
+import { HttpClientError } from './http/errors.js';
 import { renderHeaders } from './http/headers.js';
 import { StatelessCall, type StatelessDelivery } from './stateless-call.js';
 import type { Upstream } from './upstream.js';
 
 const NO_IS_GOOD_FOR_MS = 300_000;
+/** About the caller, or the moment, and not about the server. */
+const TELLS_NOTHING: ReadonlySet<number> = new Set([401, 403, 408, 425, 429]);
 const META = 'io.modelcontextprotocol';
 const PROBE_HEADERS = renderHeaders([
   ['content-type', 'application/json'],
@@ -109,7 +112,8 @@ function saysModern(answer: Message): boolean {
 }
 
 /** A server that does not know the request refuses it in its own way; one that is ill, or wants credentials, has said nothing. */
-function meansLegacy(error: UpstreamError): boolean {
-  if (!(error instanceof UpstreamRefusedError)) return error.code === 'UPSTREAM_FAILED' && error.executed === 'unknown';
-  return error.status < 500 && error.status !== 401 && error.status !== 403 && error.status !== 429;
+export function meansLegacy(error: UpstreamError): boolean {
+  if (error instanceof UpstreamRefusedError) return error.status < 500 && !TELLS_NOTHING.has(error.status);
+  // An answer that came whole, and was none; a connection that failed tells nothing either.
+  return error instanceof UpstreamFailedError && !(error.cause instanceof HttpClientError);
 }
