@@ -8,6 +8,7 @@ import {
   createMcpHandler,
   createRequestStateCodec,
   fromJsonSchema,
+  InMemoryServerEventBus,
   inputRequired,
   type JsonSchemaType,
   McpServer,
@@ -35,11 +36,15 @@ export interface ModernUpstream {
   readonly hits: readonly Hit[];
   /** Calls of `slow` that were cancelled. */
   readonly cancelled: number;
+  /** Subscriptions that are open now. */
+  readonly openSubscriptions: number;
   readonly notify: ServerNotifier;
-  /** Answers every request with this status and no body, until it is taken back with undefined. */
-  failWith(status: number | undefined): void;
+  /** Answers every request with this status and no body, or cuts its connection, until it is taken back with undefined. */
+  failWith(how: number | 'cut' | undefined): void;
   /** How often a method reached it. */
   count(method: string): number;
+  /** Cuts every connection. */
+  killConnections(): void;
   close(): Promise<void>;
 }
 
@@ -57,13 +62,15 @@ interface State {
 
 export async function startModernUpstream(options: ModernUpstreamOptions = {}): Promise<ModernUpstream> {
   const state: State = { cancelled: 0, notify: undefined };
+  const bus = new InMemoryServerEventBus();
   const handler = createMcpHandler(() => createModernServer(state, options.cacheHints), {
     legacy: options.legacy ?? 'stateless',
+    bus,
   });
   state.notify = handler.notify;
   const handle = toNodeHandler(handler);
   const hits: Hit[] = [];
-  let failure: number | undefined;
+  let failure: number | 'cut' | undefined;
   const server = createServer((request, response) => {
     receive(request, response).catch(() => response.destroy());
   });
@@ -73,6 +80,7 @@ export async function startModernUpstream(options: ModernUpstreamOptions = {}): 
     hits.push({ method: method ?? `HTTP ${request.method}`, headers: request.headers });
     if (failure === undefined)
       await handle(request as IncomingMessage & { method: string; url: string }, response, body);
+    else if (failure === 'cut') response.destroy();
     else response.writeHead(failure).end();
   }
   const listener = await listenOnLoopback(server, options.port);
@@ -83,11 +91,15 @@ export async function startModernUpstream(options: ModernUpstreamOptions = {}): 
     get cancelled() {
       return state.cancelled;
     },
+    get openSubscriptions() {
+      return bus.listenerCount;
+    },
     notify: handler.notify,
-    failWith: (status) => {
-      failure = status;
+    failWith: (how) => {
+      failure = how;
     },
     count: (method) => hits.filter((hit) => hit.method === method).length,
+    killConnections: () => listener.killConnections(),
     close: async () => {
       await handler.close();
       await listener.close();
