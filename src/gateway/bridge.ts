@@ -302,7 +302,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
 
   onMessage(message: Message, related: Delivery | undefined): void {
     const exchange = related instanceof Exchange && !related.isSettled ? related : undefined;
-    const readAtMs = this.now();
+    const readAtMs = this.#route.upstream.lastReadAtMs;
     exchange?.touch(readAtMs);
     switch (message.kind) {
       case 'response':

@@ -101,9 +101,16 @@ class Gateway implements RunningGateway, OpsView {
     const isDraining = (): boolean => this.#isDraining;
     this.#parts = new SharedParts(config, { logger, replica, requestClock, metrics: this.#metrics, isDraining });
     this.#runtime = prepareRuntime(config, this.#parts, stores).runtime;
-    this.#listener = new HttpListener(config.server, { logger, ops: this, requestClock });
-    this.#site = new SiteKeeper(this.#listener, new AccessBuilder(systemClock, logger), logger);
     const { audit } = stores;
+    this.#listener = new HttpListener(config.server, {
+      logger,
+      ops: this,
+      requestClock,
+      onAuthFailure: ({ reason }, { route, method }) => {
+        audit?.record({ event: 'auth_failure', route, method, reason, outcome: 'denied' });
+      },
+    });
+    this.#site = new SiteKeeper(this.#listener, new AccessBuilder(systemClock, logger), logger);
     this.#reloader = new Reloader({ logger, audit, metrics: this.#metrics, load, adopt: (next) => this.#adopt(next) });
   }
 

@@ -314,7 +314,7 @@ class StatelessExchange implements ExchangeOwner, StatelessDelivery, StatelessSt
   }
 
   onMessage(message: Message, status: number): void {
-    const readAtMs = this.now();
+    const readAtMs = this.#route.upstream.lastReadAtMs;
     this.#exchange.touch(readAtMs);
     if (message.kind === 'notification') {
       this.#wasNotified = true;

@@ -78,6 +78,11 @@ export class Upstream {
     return /\/sse\/?$/.test(this.url.pathname) ? ['sse', 'streamable-http'] : ['streamable-http', 'sse'];
   }
 
+  /** When the bytes arrived that are being handled now, in milliseconds on the clock of `performance.now()`. */
+  get lastReadAtMs(): number {
+    return this.#client.lastReadAtMs;
+  }
+
   /** Whether it is given anything that must not come back. */
   get hasSecrets(): boolean {
     return this.#tokenEndpoint !== undefined || !this.secrets.isEmpty;

@@ -24,6 +24,7 @@ export class HttpClient {
   /** The one used last is the last: it is the likeliest to be alive, and the others may expire. */
   readonly #idle: Connection[] = [];
   readonly #owner: ConnectionOwner;
+  #lastReadAtMs = 0;
   #closing: Promise<void> | undefined;
   #onAllClosed: (() => void) | undefined;
 
@@ -38,6 +39,9 @@ export class HttpClient {
       headersTimeoutMs: options.headersTimeoutMs,
       maxHeaderBytes: options.maxHeaderBytes ?? DEFAULT_MAX_HEADER_BYTES,
       idleSocketTimeoutMs: options.idleSocketTimeoutMs ?? DEFAULT_IDLE_SOCKET_TIMEOUT_MS,
+      onRead: () => {
+        this.#lastReadAtMs = performance.now();
+      },
     };
     this.#maxIdleSockets = options.maxIdleSockets ?? DEFAULT_MAX_IDLE_SOCKETS;
     this.#onHandlerError = options.onHandlerError ?? warnOfHandlerError;
@@ -47,6 +51,11 @@ export class HttpClient {
       onClosed: (connection) => this.#remove(connection),
       onStale: (call) => this.#open().start(call),
     };
+  }
+
+  /** When the bytes arrived that are being handled now, in milliseconds on the clock of `performance.now()`. */
+  get lastReadAtMs(): number {
+    return this.#lastReadAtMs;
   }
 
   /** Sockets that are not closed yet, idle ones included. */

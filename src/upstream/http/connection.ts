@@ -20,6 +20,8 @@ export interface ConnectionSettings {
   readonly headersTimeoutMs: number;
   readonly maxHeaderBytes: number;
   readonly idleSocketTimeoutMs: number;
+  /** Bytes have arrived; everything they lead to happens before this is called again. */
+  readonly onRead: () => void;
 }
 
 /** The pool, told of what becomes of a connection. */
@@ -163,6 +165,7 @@ export class Connection implements Carrier {
   }
 
   readonly #onBytes = (bytes: Buffer): void => {
+    this.#settings.onRead();
     const call = this.#call;
     // Nobody asked: a server that speaks on an idle connection has lost count, or wants us to.
     if (call === undefined) this.destroy();
