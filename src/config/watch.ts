@@ -2,7 +2,7 @@
  * Notices when the files of a configuration change: written in place, replaced by a rename, or swapped behind a symbolic link,
  * as Kubernetes does with mounted volumes. Says that there is something new, not what; reading it is another's job.
  */
-import { lstatSync, readdirSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { dirname, join, parse, resolve, sep } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import { describeError } from '../core/errors.js';
@@ -18,6 +18,8 @@ const DEBOUNCE_MS = 200;
 /** Time stamps of files may lag behind the clock. */
 const CLOCK_SLACK_MS = 10;
 const MAX_LINKS = 40;
+/** The fingerprint of no state at all. */
+const UNKNOWN = 'unknown';
 
 export class ConfigWatcher {
   readonly #handlers: ConfigWatcherHandlers;
@@ -43,12 +45,14 @@ export class ConfigWatcher {
     const states = files.map(stateOf);
     this.#files = files;
     this.#fingerprint = fingerprint(states);
-    this.#follow(files);
     const isNewer = states.some((state) => state.changedAtMs >= readAtMs - CLOCK_SLACK_MS);
     // Once for one state: with a clock that is ahead of ours, files would be newer for ever.
-    if (!isNewer || this.#repeatedFor === this.#fingerprint) return;
-    this.#repeatedFor = this.#fingerprint;
-    this.#schedule(() => this.#handlers.onChange());
+    if (isNewer && this.#repeatedFor !== this.#fingerprint) {
+      this.#repeatedFor = this.#fingerprint;
+      this.#fingerprint = UNKNOWN;
+      this.#check();
+    }
+    this.#follow(files);
   }
 
   async close(): Promise<void> {
@@ -72,21 +76,22 @@ export class ConfigWatcher {
       ignorePermissionErrors: true,
       ignored: (path) => !isOurs(resolve(path)),
     });
-    const check = (): void => this.#schedule(() => this.#check());
+    const check = (): void => this.#check();
     // What happened until it is ready was not told.
     this.#watcher.on('all', check).on('ready', check);
     this.#watcher.on('error', (error) => this.#handlers.onProblem(describeError(error)));
     before?.close().catch((error: unknown) => this.#handlers.onProblem(describeError(error)));
   }
 
-  #schedule(then: () => void): void {
+  /** Looks whether there is something new, once it has been quiet for a while. */
+  #check(): void {
     if (this.#isClosed) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(then, DEBOUNCE_MS);
+    this.#timer = setTimeout(() => this.#compare(), DEBOUNCE_MS);
     this.#timer.unref();
   }
 
-  #check(): void {
+  #compare(): void {
     const now = fingerprint(this.#files.map(stateOf));
     if (now === this.#fingerprint) return;
     this.#fingerprint = now;
@@ -127,7 +132,7 @@ interface Places {
 
 function placesOf(files: readonly string[]): Places {
   const paths = new Set(files.flatMap(withLinks));
-  const folders = new Set([...paths].filter((path) => lstatSync(path, { throwIfNoEntry: false })?.isDirectory()));
+  const folders = new Set([...paths].filter((path) => statsOf(path)?.isDirectory()));
   return { paths, directories: new Set([...[...paths].map((path) => dirname(path)), ...folders]), folders };
 }
 
@@ -139,9 +144,29 @@ function withLinks(file: string): string[] {
     const link = firstLink(path);
     if (link === undefined) break;
     found.push(link);
-    path = resolve(dirname(link), readlinkSync(link)) + path.slice(link.length);
+    const target = targetOf(link);
+    if (target === undefined) break;
+    path = resolve(dirname(link), target) + path.slice(link.length);
   }
   return [...found, path];
+}
+
+/** Undefined when it is gone again. */
+function targetOf(link: string): string | undefined {
+  try {
+    return readlinkSync(link);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Undefined when there is nothing, or nothing that may be looked at. */
+function statsOf(path: string): Stats | undefined {
+  try {
+    return lstatSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 function firstLink(path: string): string | undefined {
@@ -149,7 +174,7 @@ function firstLink(path: string): string | undefined {
   let prefix = root;
   for (const part of path.slice(root.length).split(sep)) {
     prefix = join(prefix, part);
-    const stats = lstatSync(prefix, { throwIfNoEntry: false });
+    const stats = statsOf(prefix);
     if (stats === undefined) return undefined;
     if (stats.isSymbolicLink()) return prefix;
   }
