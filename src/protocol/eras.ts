@@ -28,11 +28,6 @@ export function understandsPrimingEvent(version: string): boolean {
   return isAtLeast(version, '2025-11-25');
 }
 
-/** From 2025-06-18 a client repeats the negotiated version in a header of every HTTP request. */
-export function sendsVersionHeader(version: string): boolean {
-  return isAtLeast(version, '2025-06-18');
-}
-
 /** The revision without sessions: every request stands for itself. */
 export const MODERN_VERSION = '2026-07-28';
 
