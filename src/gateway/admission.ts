@@ -25,7 +25,8 @@ export class Admission {
 
   /** @throws {OverloadedError} */
   enter(upstream: Upstream, id: RequestId): void {
-    if (this.#inFlight >= this.#limits.inFlight) throw new OverloadedError('too many requests are under way', RETRY_AFTER_MS, id);
+    if (this.#inFlight >= this.#limits.inFlight)
+      throw new OverloadedError('too many requests are under way', RETRY_AFTER_MS, id);
     if (upstream.inFlight >= upstream.options.inFlight) {
       throw new OverloadedError('too many requests wait for this upstream', RETRY_AFTER_MS, id);
     }

@@ -84,10 +84,7 @@ function withoutCircles(table: Record<string, ModelRole>, known: readonly string
   return Object.fromEntries(
     Object.entries(table).map(([name, { inherits = [], ...rest }]) => {
       const earlier = new Set(ROLES.slice(0, ROLES.indexOf(name)));
-      return [
-        name,
-        { ...rest, inherits: inherits.filter((parent) => earlier.has(parent) && known.includes(parent)) },
-      ];
+      return [name, { ...rest, inherits: inherits.filter((parent) => earlier.has(parent) && known.includes(parent)) }];
     }),
   );
 }

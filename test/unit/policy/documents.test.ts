@@ -138,7 +138,13 @@ test('a policy inside a larger file keeps the line numbers of that file', () => 
   const lineCounter = new LineCounter();
   const document = parseDocument(text, { lineCounter });
   const node = document.getIn(['policies', 'p'], true);
-  const result = parsePolicyNode({ node: isMap(node) ? node : null, document, lineCounter, file: 'gateway.yaml', text });
+  const result = parsePolicyNode({
+    node: isMap(node) ? node : null,
+    document,
+    lineCounter,
+    file: 'gateway.yaml',
+    text,
+  });
   expect(result).toEqual([expect.objectContaining({ file: 'gateway.yaml', line: 6, column: 14, path: 'default' })]);
 });
 
