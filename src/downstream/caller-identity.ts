@@ -1,5 +1,6 @@
 /** Asks of every request who sends it, and turns a refusal into the error that the client gets. What the caller may do is decided elsewhere. */
 import type { IncomingMessage } from 'node:http';
+import type { Principal } from '../auth/principal.js';
 import type { RequestAuthenticator } from '../auth/create-authenticator.js';
 import { hasQueryCredential } from '../auth/credentials.js';
 import { wwwAuthenticate } from '../auth/protected-resource.js';
@@ -61,7 +62,8 @@ export class CallerIdentity {
    * @throws {AuthRefusedError} by the promise too
    */
   identify(request: IncomingMessage, place: RequestPlace): Caller | Promise<Caller> {
-    const ip = this.#addresses.of(request);
+    // Without configured callers nobody is counted by address, and asking the system for it is not free.
+    const ip = this.#access.isConfigured ? this.#addresses.of(request) : '';
     const apiKey = request.headers['x-api-key'];
     const result = this.#access.authenticator.authenticate({
       authorization: request.headers.authorization,
@@ -81,10 +83,29 @@ export class CallerIdentity {
   }
 
   #admit(result: AuthResult, request: IncomingMessage, ip: string, place: RequestPlace): Caller {
-    if (result.ok) return { principal: result.principal, ip, headers: request.headers };
+    if (result.ok) return new RequestCaller(result.principal, request, this.#addresses);
     this.#onFailure?.(result, { ip, route: place.route, method: request.method ?? '' });
     const challenge = result.status === 429 ? undefined : wwwAuthenticate(result, place.metadataUrl());
     throw new AuthRefusedError(result, challenge);
+  }
+}
+
+/** Knows the address when somebody asks: most requests are judged without it. */
+class RequestCaller implements Caller {
+  readonly principal: Principal;
+  readonly headers: IncomingMessage['headers'];
+  readonly #request: IncomingMessage;
+  readonly #addresses: ClientAddresses;
+
+  constructor(principal: Principal, request: IncomingMessage, addresses: ClientAddresses) {
+    this.principal = principal;
+    this.headers = request.headers;
+    this.#request = request;
+    this.#addresses = addresses;
+  }
+
+  get ip(): string {
+    return this.#addresses.of(this.#request);
   }
 }
 

@@ -105,6 +105,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     this.#wasDetached = false;
     this.#hasUnreadChange = false;
     this.#route.sessions.attached(this);
+    this.#upstream.listen();
   }
 
   pressed(isPressed: boolean): void {
@@ -172,13 +173,15 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   }
 
   #contextOf(request: Request, caller: Caller): GateContext {
-    if (request.method === Method.initialize) this.#client = clientInfoOf(request);
+    // Only conditions of a policy ask for it.
+    const isAsked = request.method === Method.initialize && this.#route.rules.policy !== undefined;
+    if (isAsked) this.#client = clientInfoOf(request);
     const context: GateContext = {
       caller,
       client: this.#client,
       nowMs: Date.now(),
       era: 'legacy',
-      session: this.record.label,
+      session: this.record,
     };
     this.#lastContext = context;
     return context;
@@ -457,15 +460,20 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   }
 
   ended(reason: string): void {
-    this.#logger.debug('session_closed', 'a session ended', { ...this.#fields(), reason });
+    if (this.#logger.debugEnabled) {
+      this.#logger.debug('session_closed', 'a session ended', { ...this.#fields(), reason });
+    }
     this.#route.noteSession('session_close', this.record, reason);
-    const error = new UpstreamFailedError('the session was closed', 'unknown');
-    // Not the upstream's fault either.
-    this.#isLosing = true;
-    for (const exchange of [...this.#exchanges.values()]) exchange.end(error);
+    if (this.#exchanges.size > 0) this.#endExchanges(new UpstreamFailedError('the session was closed', 'unknown'));
     this.#serverRequests.clear();
     this.streams.closeAll();
     background(this.#upstream.close(), this.#logger, 'upstream_close_failed');
+  }
+
+  #endExchanges(error: UpstreamError): void {
+    // Not the upstream's fault.
+    this.#isLosing = true;
+    for (const exchange of [...this.#exchanges.values()]) exchange.end(error);
   }
 
   #endHandshake(): void {

@@ -15,8 +15,8 @@ type Request = Message & { readonly id: RequestId; readonly method: string };
 
 export interface GateContext extends CallContext {
   readonly era: Era;
-  /** Short tag of the session; undefined where there is none. */
-  readonly session: string | undefined;
+  /** Whose label goes to the trail; undefined where there is no session. */
+  readonly session: { readonly label: string } | undefined;
 }
 
 /** What becomes of a request. `note` must be written once its outcome is known. */
@@ -139,7 +139,7 @@ export class DecisionNote {
       principal: caller.principal.id,
       role: effectiveRole(this.#rules, caller),
       tenant: caller.principal.tenant,
-      session,
+      session: session?.label,
       method: this.#request.method,
       tool: this.#ruling.subject?.name,
       arguments: argumentBytes(this.#request),

@@ -159,8 +159,10 @@ export class Route implements RouteDoor {
     record: SessionRecord,
     reason?: string,
   ): void {
+    const { audit } = this.#rules;
+    if (audit === undefined) return;
     const { principal, label } = record;
-    this.#rules.audit?.record({
+    audit.record({
       event,
       route: this.prefix,
       principal: principal.id,

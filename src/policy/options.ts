@@ -64,8 +64,6 @@ export const policyV2Schema = z.strictObject({
   tenants: z.record(z.string(), tenant).default({}),
 });
 
-export const policySchema = z.discriminatedUnion('version', [policyV1Schema, policyV2Schema]);
-
 export type PolicyV1 = z.output<typeof policyV1Schema>;
 export type PolicyV2 = z.output<typeof policyV2Schema>;
 export type RoleInput = z.output<typeof role>;

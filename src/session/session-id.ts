@@ -49,10 +49,11 @@ export class SessionIds {
   /** A new id, unlike any other: 160 of its bits are random. */
   mint(route: string, principalId: string): string {
     const { keyId, key } = this.#sealing;
-    const nonce = randomBytes(NONCE_BYTES);
+    const random = randomBytes(NONCE_BYTES + SERIAL_BYTES);
+    const nonce = random.subarray(0, NONCE_BYTES);
     const cipher = createCipheriv(ALGORITHM, key, nonce);
     cipher.setAAD(Buffer.of(keyId));
-    const plain = Buffer.concat([this.#replica, bindingOf(route, principalId), randomBytes(SERIAL_BYTES)]);
+    const plain = Buffer.concat([this.#replica, bindingOf(route, principalId), random.subarray(NONCE_BYTES)]);
     const sealed = Buffer.concat([Buffer.of(keyId), nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
     return sealed.toString('base64url');
   }

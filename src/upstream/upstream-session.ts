@@ -39,6 +39,9 @@ export class UpstreamSession implements UpstreamListener {
   #state: State = 'new';
   #queue: QueuedCall[] = [];
   #isPaused = false;
+  #isListening = false;
+  /** The server was greeted, and its general stream is opened as soon as there is a reason to. */
+  #isGeneralStreamDue = false;
   #ownAnswer: OwnRequest | undefined;
   /** Grows with every loss and every new start, so that an attempt that was overtaken changes nothing. */
   #epoch = 0;
@@ -61,6 +64,8 @@ export class UpstreamSession implements UpstreamListener {
   /** Never throws; what becomes of the message is told to `delivery`. */
   send(message: Message, delivery: Delivery, headers?: string): UpstreamCall {
     if (message.method !== undefined) this.#handshake.observe(message);
+    // A session that asks nothing, and has nobody who listens, needs no stream for what is said unasked.
+    if (this.#isGeneralStreamDue && this.#state === 'ready' && message.kind === 'request') void this.#openDueStream();
     if (this.#state === 'ready' && this.#transport !== undefined && message.method !== Method.initialized) {
       return this.#transport.send(message, delivery, headers);
     }
@@ -89,7 +94,7 @@ export class UpstreamSession implements UpstreamListener {
   async close(): Promise<void> {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    this.#failQueue(new UpstreamFailedError('the session was closed', 'no'));
+    if (this.#queue.length > 0) this.#failQueue(new UpstreamFailedError('the session was closed', 'no'));
     await this.#dropTransport();
   }
 
@@ -209,7 +214,24 @@ export class UpstreamSession implements UpstreamListener {
   /** Says `initialized` and opens the general stream. What becomes of either shows in the calls that follow. */
   async #greet(initialized: QueuedCall, transport: UpstreamTransport): Promise<void> {
     await this.#briefly(initialized.sendOver(transport));
+    if (this.#isListening) await this.#briefly(transport.openGeneralStream());
+    else this.#isGeneralStreamDue = true;
+  }
+
+  /** Somebody hears what the server says unasked. */
+  listen(): void {
+    this.#isListening = true;
+    if (this.#isGeneralStreamDue && this.#state === 'ready') void this.#openDueStream();
+  }
+
+  /** Until it stands, messages wait: a server that answers on it what it was asked would speak into the void. */
+  async #openDueStream(): Promise<void> {
+    const transport = this.#transport;
+    this.#isGeneralStreamDue = false;
+    if (transport === undefined) return;
+    this.#state = 'waiting';
     await this.#briefly(transport.openGeneralStream());
+    if (this.#state === 'waiting' && this.#transport === transport) this.#becomeReady(transport);
   }
 
   #briefly(work: Promise<unknown>): Promise<void> {
@@ -322,6 +344,7 @@ export class UpstreamSession implements UpstreamListener {
   }
 
   #releaseTransport(): UpstreamTransport | undefined {
+    this.#isGeneralStreamDue = false;
     const transport = this.#transport;
     if (transport !== undefined) this.#upstream.openSessions -= 1;
     this.#transport = undefined;

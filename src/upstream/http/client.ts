@@ -5,9 +5,6 @@ import { HttpClientError } from './errors.js';
 import { RequestWriter } from './request-writer.js';
 import type { HttpCall, HttpClientOptions, HttpRequest, ResponseHandler } from './types.js';
 
-export { HttpClientError } from './errors.js';
-export type { HttpCall, HttpClientOptions, HttpRequest, ResponseHandler, ResponseHeaders } from './types.js';
-
 const DEFAULT_MAX_HEADER_BYTES = 16 * 1024;
 const DEFAULT_MAX_IDLE_SOCKETS = 64;
 const DEFAULT_IDLE_SOCKET_TIMEOUT_MS = 4000;
