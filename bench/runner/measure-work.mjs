@@ -17,7 +17,8 @@ export async function measureWork(work, run) {
 }
 
 function targetsFor(work, { targets, settings }) {
-  return targets.filter(({ name }) => {
+  return targets.filter(({ name, works }) => {
+    if (works !== undefined && !works.includes(work.name)) return false;
     if (name === 'direct') return needsDirect(work.figures);
     if (work.without?.[name] !== undefined) return false;
     return settings.mode === 'full' || work.onlyInFull?.includes(name) !== true;

@@ -30,10 +30,10 @@ function summarizeTarget(work, rounds, name) {
   return { ...figures, right: total('right'), wrong: total('wrong'), lost: total('lost'), firstFailure };
 }
 
-function judge({ figure, against, atMost }, rounds) {
-  const ratio = rounded(medianRatio(figure, rounds, OURS, against));
+function judge({ figure, of = OURS, against, atMost }, rounds) {
+  const ratio = rounded(medianRatio(figure, rounds, of, against));
   const result = ratio === null ? 'not measured' : ratio <= atMost ? 'met' : 'missed';
-  return { figure, against, atMost: rounded(atMost), ratio, result };
+  return { figure, of, against, atMost: rounded(atMost), ratio, result };
 }
 
 /** Both figures of a ratio come from one round: between rounds the machine changes more than the targets differ. */

@@ -39,6 +39,7 @@ function cell(target, figure) {
     : `${value} (${failed.join(', ')} of ${target.right + target.wrong + target.lost})`;
 }
 
-function goalText({ against, atMost, ratio, result }) {
-  return `<= ${atMost} of ${against}: ${result === 'not measured' ? result : `${ratio} ${result}`}`;
+function goalText({ of, against, atMost, ratio, result }) {
+  const whose = of === 'gateway' ? '' : `${of} `;
+  return `${whose}<= ${atMost} of ${against}: ${result === 'not measured' ? result : `${ratio} ${result}`}`;
 }

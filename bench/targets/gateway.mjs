@@ -11,29 +11,74 @@ const LOG = fileURLToPath(new URL('../results/gateway.log', import.meta.url));
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 /** @type {import('./target.mjs').Target} */
-export const gateway = {
-  name: 'gateway',
-  title: 'mcp-gateway',
-  isCompiling: true,
-  start: async ({ upstreamPort, dir, profileDir }) => {
-    const port = await freePort();
-    const file = join(dir, 'gateway.yaml');
-    writeFileSync(file, configuration(port, upstreamPort));
-    const profile = profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`];
-    const args = [...profile, MAIN, '--config', file];
-    const log = openSync(LOG, 'w');
-    const child = start(process.execPath, args, { core: PROXY_CORE, stdio: ['ignore', log, log] });
-    closeSync(log);
-    await untilReady(`http://127.0.0.1:${port}/readyz`, (status) => status === 200, child).catch((error) => {
-      throw new Error(`the gateway did not start; its log is ${LOG}`, { cause: error });
-    });
-    return { port, pid: child.pid, stop: () => stop(child) };
-  },
+export const gateway = newTarget('gateway', 'mcp-gateway', plainConfiguration);
+
+/** The same with everything on that can be decided, counted and written down about a call. */
+/** @type {import('./target.mjs').Target} */
+export const ruled = {
+  ...newTarget('ruled', 'mcp-gateway with policy, limits, audit', ruledConfiguration),
+  works: ['echo-sse', 'tools-list'],
 };
 
-function configuration(port, upstreamPort) {
+/** @returns {import('./target.mjs').Target} */
+function newTarget(name, title, configuration) {
+  return {
+    name,
+    title,
+    isCompiling: true,
+    start: (run) => startGateway(name, configuration, run),
+  };
+}
+
+async function startGateway(name, configuration, { upstreamPort, dir, profileDir }) {
+  const port = await freePort();
+  const file = join(dir, `${name}.yaml`);
+  writeFileSync(file, configuration(port, upstreamPort, dir));
+  const profile = profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`];
+  const args = [...profile, MAIN, '--config', file];
+  const log = openSync(LOG, 'w');
+  const child = start(process.execPath, args, { core: PROXY_CORE, stdio: ['ignore', log, log] });
+  closeSync(log);
+  await untilReady(`http://127.0.0.1:${port}/readyz`, (status) => status === 200, child).catch((error) => {
+    throw new Error(`the gateway did not start; its log is ${LOG}`, { cause: error });
+  });
+  return { port, pid: child.pid, stop: () => stop(child) };
+}
+
+function ruledConfiguration(port, upstreamPort, dir) {
+  const roles = Array.from({ length: 20 }, (_, index) =>
+    index === 0
+      ? '      user: { allow: ["*"], deny: ["*_forbidden"] }'
+      : `      role${index}: { inherits: [user], allow: ["tool_${index}_*"] }`,
+  );
+  const rules = Array.from(
+    { length: 199 },
+    (_, index) => `      - { match: "other_${index}_*", effect: deny, reason: "not here" }`,
+  );
+  return `${plainConfiguration(port, upstreamPort, dir, ', policy: bench, role: user')}
+policies:
+  bench:
+    version: "2.0"
+    name: Bench
+    default: deny
+    roles:
+${roles.join('\n')}
+    tools:
+${rules.join('\n')}
+      - match: echo
+        arguments: { type: object, properties: { text: { type: string, maxLength: 64 } }, required: [text] }
+        when: 'size(args.text) < 64 && tool == "echo"'
+rateLimits:
+  limits:
+    - { name: per-caller, per: [principal], limit: 100000000/h }
+    - { name: per-tool, per: [principal, tool], limit: 100000000/h }
+audit: { file: ${JSON.stringify(join(dir, 'audit.jsonl'))} }
+`;
+}
+
+function plainConfiguration(port, upstreamPort, _dir, more = '') {
   const upstreams = Object.values(ROUTES).map(
-    ({ prefix, path }) => `  - { url: "http://127.0.0.1:${upstreamPort}${path}", prefix: ${prefix} }`,
+    ({ prefix, path }) => `  - { url: "http://127.0.0.1:${upstreamPort}${path}", prefix: ${prefix}${more} }`,
   );
   return `version: 1
 server:

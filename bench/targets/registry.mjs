@@ -1,5 +1,5 @@
 /** What is compared, in the order of the table. */
-import { gateway } from './gateway.mjs';
+import { gateway, ruled } from './gateway.mjs';
 import { nginx } from './nginx.mjs';
 import { startNodeProxy } from './target.mjs';
 
@@ -19,6 +19,7 @@ export const TARGETS = [
     start: ({ upstreamPort }) => startNodeProxy('plain', upstreamPort),
   },
   gateway,
+  ruled,
   {
     name: 'naive',
     title: 'SDK proxy under Koa',

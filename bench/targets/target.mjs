@@ -13,6 +13,7 @@
  * @property {string} name
  * @property {string} title
  * @property {() => string | undefined} [missing] why it cannot run on this machine
+ * @property {string[]} [works] the only works it is there for
  * @property {boolean} isCompiling gets faster while it runs, so it is warmed up
  * @property {(surroundings: Surroundings) => Promise<Running>} start
  */

@@ -12,6 +12,7 @@ export const echoSse = {
   goals: [
     { figure: 'cpuUs', against: 'plain', atMost: 0.8 },
     { figure: 'cpuUs', against: 'naive', atMost: 1 / 6.5 },
+    { figure: 'cpuUs', of: 'ruled', against: 'gateway', atMost: 1.25 },
   ],
   ...callsOnSessions({ open: (port) => SseSession.open(port, ROUTES.sse.path), newCall: () => echo() }),
 };

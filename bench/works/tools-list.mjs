@@ -9,7 +9,7 @@ export const toolsListSse = {
   title: 'tools/list of 204 tools (96 kB), HTTP+SSE, 8 sessions',
   unit: 'list',
   figures: ['cpuUs'],
-  goals: [],
+  goals: [{ figure: 'cpuUs', of: 'ruled', against: 'gateway', atMost: 1.5 }],
   ...callsOnSessions({
     open: (port) => SseSession.open(port, ROUTES.sse.path),
     newCall: toolsList,

@@ -46,7 +46,9 @@ export function sendJson(response: ServerResponse, status: number, body: Buffer 
   response.writeHead(status, [...JSON_TYPE, 'content-length', length, ...extra]);
   // Node looks whether bytes are taken: a client that merely reads slowly is left alone.
   if (body.length > SMALL_BODY_BYTES) response.setTimeout(READ_DEADLINE_MS);
-  response.end(body);
+  // Node sends head and text in one write, head and bytes in two; as Latin-1 the text stands for exactly these bytes.
+  if (typeof body !== 'string' && body.length <= SMALL_BODY_BYTES) response.end(body.toString('latin1'), 'latin1');
+  else response.end(body);
 }
 
 /** For a stream of unknown length. The connection serves nothing else afterwards, which saves the framing of every event. */

@@ -160,7 +160,7 @@ export class SseTransport implements UpstreamTransport {
   #onEndpoint(reference: string): void {
     if (this.#endpointPath !== undefined) return;
     const { url } = this.#options;
-    const endpoint = URL.canParse(reference, url.href) ? new URL(reference, url) : undefined;
+    const endpoint = resolveReference(reference, url);
     // A server that could name another origin could make the gateway post credentials anywhere.
     if (endpoint?.origin !== url.origin) {
       this.#fail(new UpstreamFailedError('the upstream named an endpoint on another origin', 'no'));
@@ -181,6 +181,15 @@ export class SseTransport implements UpstreamTransport {
     opening?.timer.cancel();
     if (opening !== undefined) opening.reject(error);
     else this.#listener.onLost(error);
+  }
+}
+
+function resolveReference(reference: string, base: URL): URL | undefined {
+  try {
+    return new URL(reference, base);
+  } catch {
+    // Said to the caller as what it is: no endpoint of this server.
+    return undefined;
   }
 }
 

@@ -94,12 +94,11 @@ export class PostCall implements UpstreamCall, ResponseHandler {
   onEnd(): void {
     this.#lingerTimer?.cancel();
     if (this.#isOver) return;
-    const unanswered = new UpstreamFailedError('the upstream ended its answer without answering', 'unknown');
-    if (this.#kind === 'events') this.#onEndOfStream(unanswered);
+    if (this.#kind === 'events') this.#onEndOfStream(unanswered());
     else if (this.#kind === 'error') this.#deliverError();
     else {
       if (this.#kind === 'json') readMessages(this.#takeBody(), this.#session.logger, this.#deliver);
-      if (this.#isAnswerDue) this.#fail(unanswered);
+      if (this.#isAnswerDue && !this.#isOver) this.#fail(unanswered());
     }
   }
 
@@ -216,6 +215,11 @@ export class PostCall implements UpstreamCall, ResponseHandler {
     this.#isOver = true;
     this.#delivery.failed(error);
   }
+}
+
+/** Made only when it is needed: an error is dear, and most calls end well. */
+function unanswered(): UpstreamError {
+  return new UpstreamFailedError('the upstream ended its answer without answering', 'unknown');
 }
 
 /** 404 by the specification; some servers answer an unknown session with 400 and an error that names no request. */

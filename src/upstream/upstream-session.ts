@@ -28,6 +28,8 @@ export interface UpstreamSessionListener extends UpstreamListener {
  */
 type State = 'new' | 'opening' | 'ready' | 'waiting' | 'away' | 'closed';
 
+/** Unless something asks for it sooner, in milliseconds. */
+const GENERAL_STREAM_DELAY_MS = 50;
 /** How long messages wait for the server to take `notifications/initialized`, and for its answer to the request for a general stream. */
 const COURTESY_MS = 1000;
 
@@ -40,7 +42,7 @@ export class UpstreamSession implements UpstreamListener {
   #queue: QueuedCall[] = [];
   #isPaused = false;
   #isListening = false;
-  /** The server was greeted, and its general stream is opened as soon as there is a reason to. */
+  /** The server was greeted, and its general stream is opened with the first request, or soon. */
   #isGeneralStreamDue = false;
   #ownAnswer: OwnRequest | undefined;
   /** Grows with every loss and every new start, so that an attempt that was overtaken changes nothing. */
@@ -64,8 +66,7 @@ export class UpstreamSession implements UpstreamListener {
   /** Never throws; what becomes of the message is told to `delivery`. */
   send(message: Message, delivery: Delivery, headers?: string): UpstreamCall {
     if (message.method !== undefined) this.#handshake.observe(message);
-    // A session that asks nothing, and has nobody who listens, needs no stream for what is said unasked.
-    if (this.#isGeneralStreamDue && this.#state === 'ready' && message.kind === 'request') void this.#openDueStream();
+    if (this.#isGeneralStreamDue && message.kind === 'request') this.#openDueStream();
     if (this.#state === 'ready' && this.#transport !== undefined && message.method !== Method.initialized) {
       return this.#transport.send(message, delivery, headers);
     }
@@ -207,31 +208,41 @@ export class UpstreamSession implements UpstreamListener {
   }
 
   async #greetThenGoOn(initialized: QueuedCall, transport: UpstreamTransport): Promise<void> {
-    await this.#greet(initialized, transport);
+    if (this.#isListening) await this.#greet(initialized, transport);
+    else {
+      await this.#briefly(initialized.sendOver(transport));
+      this.#openGeneralStreamSoon();
+    }
     if (this.#state === 'waiting' && this.#transport === transport) this.#becomeReady(transport);
   }
 
   /** Says `initialized` and opens the general stream. What becomes of either shows in the calls that follow. */
   async #greet(initialized: QueuedCall, transport: UpstreamTransport): Promise<void> {
     await this.#briefly(initialized.sendOver(transport));
-    if (this.#isListening) await this.#briefly(transport.openGeneralStream());
-    else this.#isGeneralStreamDue = true;
+    await this.#briefly(transport.openGeneralStream());
+  }
+
+  /** Many a session is over before anybody could hear what the server says unasked: such a one needs no stream for it. */
+  #openGeneralStreamSoon(): void {
+    this.#isGeneralStreamDue = true;
+    this.#upstream.dependencies.timers.schedule(GENERAL_STREAM_DELAY_MS, () => this.#openDueStream());
   }
 
   /** Somebody hears what the server says unasked. */
   listen(): void {
     this.#isListening = true;
-    if (this.#isGeneralStreamDue && this.#state === 'ready') void this.#openDueStream();
+    this.#openDueStream();
   }
 
   /** Until it stands, messages wait: a server that answers on it what it was asked would speak into the void. */
-  async #openDueStream(): Promise<void> {
+  #openDueStream(): void {
     const transport = this.#transport;
+    if (!this.#isGeneralStreamDue || this.#state !== 'ready' || transport === undefined) return;
     this.#isGeneralStreamDue = false;
-    if (transport === undefined) return;
     this.#state = 'waiting';
-    await this.#briefly(transport.openGeneralStream());
-    if (this.#state === 'waiting' && this.#transport === transport) this.#becomeReady(transport);
+    void this.#briefly(transport.openGeneralStream()).then(() => {
+      if (this.#state === 'waiting' && this.#transport === transport) this.#becomeReady(transport);
+    });
   }
 
   #briefly(work: Promise<unknown>): Promise<void> {
