@@ -94,11 +94,11 @@ export class PostCall implements UpstreamCall, ResponseHandler {
   onEnd(): void {
     this.#lingerTimer?.cancel();
     if (this.#isOver) return;
-    if (this.#kind === 'events') this.#onEndOfStream(unanswered());
+    if (this.#kind === 'events') this.#onEndOfStream(leftUnanswered());
     else if (this.#kind === 'error') this.#deliverError();
     else {
       if (this.#kind === 'json') readMessages(this.#takeBody(), this.#session.logger, this.#deliver);
-      if (this.#isAnswerDue && !this.#isOver) this.#fail(unanswered());
+      if (this.#isAnswerDue && !this.#isOver) this.#fail(leftUnanswered());
     }
   }
 
@@ -218,7 +218,7 @@ export class PostCall implements UpstreamCall, ResponseHandler {
 }
 
 /** Made only when it is needed: an error is dear, and most calls end well. */
-function unanswered(): UpstreamError {
+function leftUnanswered(): UpstreamError {
   return new UpstreamFailedError('the upstream ended its answer without answering', 'unknown');
 }
 

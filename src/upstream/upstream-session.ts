@@ -240,9 +240,12 @@ export class UpstreamSession implements UpstreamListener {
     if (!this.#isGeneralStreamDue || this.#state !== 'ready' || transport === undefined) return;
     this.#isGeneralStreamDue = false;
     this.#state = 'waiting';
-    void this.#briefly(transport.openGeneralStream()).then(() => {
-      if (this.#state === 'waiting' && this.#transport === transport) this.#becomeReady(transport);
-    });
+    void this.#openThenGoOn(transport);
+  }
+
+  async #openThenGoOn(transport: UpstreamTransport): Promise<void> {
+    await this.#briefly(transport.openGeneralStream());
+    if (this.#state === 'waiting' && this.#transport === transport) this.#becomeReady(transport);
   }
 
   #briefly(work: Promise<unknown>): Promise<void> {
