@@ -1,0 +1,3 @@
+export const UNPACKED: string;
+export function findTool(name: string): { file: string; env: Record<string, string> } | undefined;
+export function provideTools(): string;
