@@ -1,0 +1,35 @@
+/** Where the shared Redis is. Key by key for people in `docs/configuration.md`, which is made from this. */
+import { z } from 'zod';
+import { refuse } from '../core/option-schemas.js';
+import { parseRedisUrl, type RedisEndpoint } from './url.js';
+
+export type { RedisEndpoint, RedisNode } from './url.js';
+
+export interface RedisOptions {
+  readonly endpoint: RedisEndpoint;
+  /** What every key starts with. */
+  readonly keyPrefix: string;
+  /** Without Redis at start there is no start. */
+  readonly required: boolean;
+}
+
+const url = z.string({ error: 'expected a URL such as redis://localhost:6379' }).transform((text, context) => {
+  const parsed = parseRedisUrl(text);
+  return 'problem' in parsed ? refuse(context, parsed.problem, parsed.hint) : parsed.endpoint;
+});
+
+export const redisSchema = z
+  .strictObject({
+    url: url.describe(
+      'Where it is: `redis://[user:password@]host:port[/db]`, `redis+sentinel://…host:port,host:port/master-name[/db]` or ' +
+        '`redis+cluster://…host:port,host:port`; `rediss…` for TLS.',
+    ),
+    keyPrefix: z
+      .string()
+      .regex(/^[A-Za-z0-9_.:-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 _ . : -')
+      .prefault('mcpgw')
+      .describe('What every key starts with; gateways with the same Redis and the same prefix are one.'),
+    required: z.boolean().prefault(false).describe('Refuse to start while Redis does not answer.'),
+  })
+  .transform((keys): RedisOptions => ({ endpoint: keys.url, keyPrefix: keys.keyPrefix, required: keys.required }))
+  .describe('The Redis that several gateways share to act as one. Absent: one gateway, everything in memory.');
