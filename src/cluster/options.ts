@@ -19,7 +19,9 @@ export interface ClusterOptions {
 
 const LISTEN_FORM = 'must be host:port, such as 0.0.0.0:8081 or [::]:8081';
 const ADVERTISE_FORM = 'must be an http or https URL without path, such as http://10.0.0.7:8081';
-const SECRET_FORM = 'expected a random text or a list of them; make one with: openssl rand -base64 32';
+/** How to come by a secret. */
+export const SECRET_HINT = 'make one with: openssl rand -base64 32';
+const SECRET_FORM = `expected a random text or a list of them; ${SECRET_HINT}`;
 
 const advertise = z.string().transform((text, context) => {
   const url = parseUrl(text);

@@ -15,6 +15,7 @@ import { findIncluded, type IncludedFile } from './include.js';
 import { readFailure } from './interpolate.js';
 import { checkPolicyUse, loadPolicies, type LoadedPolicies, warnOfUnguarded } from './policies.js';
 import type { Report } from './problem.js';
+import { readReplicas } from './replicas.js';
 import { checkExposure, chooseDefault, requireUpstreams, warnIfPlain, warnOfPlainSecrets } from './rules.js';
 import { configShape, includedShape } from './schema.js';
 import type { ConfigSource } from './source.js';
@@ -38,7 +39,11 @@ export function assemble(source: ConfigSource, context: AssembleContext, report:
   const routes = readRoutes(source, policies, context, report);
   const rateLimits = check(configShape.rateLimits, source, ['rateLimits'], report);
   const metrics = check(configShape.metrics, source, ['metrics'], report);
-  const rest = { auth: readAuth(source, context, report), audit: readAudit(source, context, report) };
+  const rest = {
+    auth: readAuth(source, context, report),
+    audit: readAudit(source, context, report),
+    ...readReplicas(source, report),
+  };
   if (server === undefined || logging === undefined || metrics === undefined) return undefined;
   if (policies === undefined || rateLimits === undefined) return undefined;
   const documents = new Map([...policies].flatMap(([name, each]) => (each ? [[name, each.document] as const] : [])));

@@ -1,11 +1,13 @@
 /** The whole configuration, checked and complete: what the gateway is started with. */
 import type { AuditOptions } from '../audit/options.js';
 import type { AuthOptions } from '../auth/options.js';
+import type { ClusterOptions } from '../cluster/options.js';
 import type { LoggingOptions } from '../core/logging-options.js';
 import type { ServerOptions } from '../downstream/options.js';
 import type { MetricsOptions } from '../metrics/options.js';
 import type { PolicyDocument } from '../policy/document.js';
 import type { RateLimitOptions } from '../rate-limit/options.js';
+import type { RedisOptions } from '../redis/options.js';
 import type { UpstreamOptions } from '../upstream/options.js';
 
 export interface ServerConfig extends ServerOptions {
@@ -35,6 +37,9 @@ export interface GatewayConfig {
   rateLimits: RateLimitOptions;
   /** Undefined: there is no audit trail. `file` is absolute. */
   audit: AuditOptions | undefined;
+  /** Undefined: this gateway is the only one, and everything is in memory. With it there is `cluster`. */
+  redis: RedisOptions | undefined;
+  cluster: ClusterOptions | undefined;
   /**
    * Absolute paths of all that was read or named to be read: the configuration, included files and the directories of
    * patterns, policies, `${file:}` sources, certificates and key sets. What has to be watched for changes.

@@ -31,8 +31,9 @@ export function applyEnvironment(source: ConfigSource, env: Env, report: Report)
   for (const name of ordered) {
     if (name === AUDIT_KEY && source.get(['audit']) === undefined) continue;
     const path = keys.get(name);
-    if (path === undefined) warnOfTypo(name, keys, report);
-    else if (isServiceLink(env[name]))
+    if (path === undefined) {
+      if (!isServiceLink(env[name])) warnOfTypo(name, keys, report);
+    } else if (isServiceLink(env[name]))
       report.warnings.push(`${name} is ignored: it holds a Kubernetes service address`);
     else source.override(path, env[name], name);
   }
@@ -45,9 +46,9 @@ function isServiceLink(value: string | undefined): boolean {
 
 function warnOfTypo(name: string, keys: ReadonlyMap<string, string[]>, report: Report): void {
   // Only our own sections: Kubernetes invents MCP_GATEWAY_SERVICE_HOST and the like for a service of that name.
-  if (!/^MCP_GATEWAY_(SERVER|LOGGING|POLICY|AUTH|RATE_LIMITS|AUDIT|METRICS)_/.test(name)) return;
+  if (!/^MCP_GATEWAY_(SERVER|LOGGING|POLICY|AUTH|RATE_LIMITS|AUDIT|METRICS|REDIS|CLUSTER)_/.test(name)) return;
   const suggestion = nearest(name, keys.keys());
-  if (suggestion === undefined || /_(TCP|UDP)(_|$)/.test(name)) return;
+  if (suggestion === undefined || /_(TCP|UDP|SERVICE_HOST|SERVICE_PORT)(_|$)/.test(name)) return;
   report.warnings.push(`${name} is no known variable and has no effect; did you mean ${suggestion}?`);
 }
 

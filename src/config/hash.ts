@@ -13,7 +13,23 @@ export function hashConfig(config: Effective): string {
   const { server, defaultRoute, logging, metrics, auth, rateLimits } = config;
   const audit = config.audit && { ...config.audit, key: digests({ key: config.audit.key }) };
   const policyEnv = digests(config.policyEnv);
-  const all = { server, upstreams, defaultRoute, logging, metrics, auth, policies, policyEnv, rateLimits, audit };
+  const redis = config.redis && digests({ redis: JSON.stringify(sorted(config.redis)) });
+  // Where a replica listens is its own affair: replicas of one configuration have one fingerprint.
+  const cluster = config.cluster && digests({ secrets: JSON.stringify(config.cluster.secrets) });
+  const replicas = { redis, cluster };
+  const all = {
+    server,
+    upstreams,
+    defaultRoute,
+    logging,
+    metrics,
+    auth,
+    policies,
+    policyEnv,
+    rateLimits,
+    audit,
+    replicas,
+  };
   return sha256(JSON.stringify(sorted(all)));
 }
 

@@ -82,7 +82,9 @@ export function renderReference(): string {
       CLIENT_NOTES,
     ),
     POLICIES_NOTES,
-    ...['policy', 'auth', 'rateLimits', 'audit', 'logging', 'metrics'].map((key) => sectionOf(schema, [key], names)),
+    ...['policy', 'auth', 'rateLimits', 'audit', 'redis', 'cluster', 'logging', 'metrics'].map((key) =>
+      sectionOf(schema, [key], names),
+    ),
   ];
   return [INTRODUCTION, top, `## include\n${INCLUDE_NOTES}`, ...sections].join('\n');
 }

@@ -61,7 +61,6 @@ export function warnIfPlain(path: Path, source: ConfigSource, report: Report): v
   const value = source.get(path);
   if (value === undefined || value === '' || source.isExpanded(path)) return;
   const where = formatPosition(source.locate(path));
-  report.warnings.push(
-    `${where}: the value of ${path.at(-1)} stands in the file as plain text; use \${NAME} or \${file:PATH}`,
-  );
+  const key = path.findLast((part) => typeof part === 'string');
+  report.warnings.push(`${where}: the value of ${key} stands in the file as plain text; use \${NAME} or \${file:PATH}`);
 }

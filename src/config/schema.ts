@@ -2,11 +2,13 @@
 import { z } from 'zod';
 import { auditOptions } from '../audit/options.js';
 import { authOptions } from '../auth/options.js';
+import { clusterSchema } from '../cluster/options.js';
 import { loggingSchema } from '../core/logging-options.js';
 import { fileSchema } from '../core/option-schemas.js';
 import { listenerSchema } from '../downstream/options.js';
 import { metricsSchema } from '../metrics/options.js';
 import { rateLimitOptions } from '../rate-limit/options.js';
+import { redisSchema } from '../redis/options.js';
 import { sessionSchema } from '../session/options.js';
 import { upstreamSchema } from '../upstream/options.js';
 import type { ServerConfig } from './config.js';
@@ -62,6 +64,12 @@ export const configShape = {
   auth: authOptions.optional().describe('Who callers are. Absent: everyone is anonymous. See authentication.md.'),
   rateLimits: rateLimitOptions.prefault({}).describe('How often callers may call. See rate-limits.md.'),
   audit: auditOptions.optional().describe('The audit trail. Absent: there is none. See audit.md.'),
+  redis: redisSchema
+    .optional()
+    .describe('The Redis that several gateways share to act as one. Absent: one gateway, everything in memory.'),
+  cluster: clusterSchema
+    .optional()
+    .describe('How gateways that share a Redis reach and trust each other. Needed with `redis`.'),
   logging: loggingSchema,
   metrics: metricsSchema,
 };

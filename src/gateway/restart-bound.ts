@@ -13,13 +13,15 @@ export interface BoundConfig {
 
 /** @throws {ReloadRefusedError} together with what has to stay, the configuration would not be safe */
 export function withBoundSettings(next: GatewayConfig, current: GatewayConfig): BoundConfig {
-  const { server, logging, audit, metrics } = current;
+  const { server, logging, audit, metrics, redis, cluster } = current;
   const tls = boundTls(next, current);
   const config = {
     ...next,
     logging,
     audit,
     metrics,
+    redis,
+    cluster,
     server: { ...next.server, host: server.host, port: server.port, tls },
   };
   refuseExposure(config);
@@ -30,6 +32,8 @@ export function withBoundSettings(next: GatewayConfig, current: GatewayConfig): 
     ['logging', next.logging, logging],
     ['audit', next.audit, audit],
     ['metrics', next.metrics, metrics],
+    ['redis', next.redis, redis],
+    ['cluster', next.cluster, cluster],
   ];
   return { config, waiting: pairs.filter(([, one, other]) => !isDeepStrictEqual(one, other)).map(([key]) => key) };
 }

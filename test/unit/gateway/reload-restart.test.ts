@@ -55,3 +55,14 @@ test('a session outlives a change of authentication only while its credential wo
   expect(isStillWelcome(principal('https://i|a', 'jwt'), issuer('x'), issuer('x'))).toBe(true);
   expect(isStillWelcome(principal('https://i|a', 'jwt'), issuer('x'), issuer('y'))).toBe(false);
 });
+
+test('Redis and the other replicas stay as they are until a restart', () => {
+  const of = (host: string, secret: string): GatewayConfig =>
+    config(`redis: { url: "redis://${host}" }\ncluster: { secret: ${secret} }`);
+  const current = of('a', 'one');
+  const { config: bound, waiting } = withBoundSettings(of('b', 'two'), current);
+  expect(waiting).toEqual(['redis', 'cluster']);
+  expect(bound).toMatchObject({ redis: current.redis, cluster: current.cluster });
+  expect(withBoundSettings(of('a', 'one'), current).waiting).toEqual([]);
+  expect(withBoundSettings(config(''), current).config.redis).toEqual(current.redis);
+});
