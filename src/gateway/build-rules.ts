@@ -12,6 +12,8 @@ import type { RouteRules } from './rules.js';
 /** What is counted, pinned and written down goes on when the configuration changes. */
 export interface RuleStores {
   readonly limits: LimitStore;
+  /** Where calls are counted while `limits` cannot; left out where it always can. */
+  readonly fallback?: LimitStore | undefined;
   readonly pins: PinStore;
   readonly audit: AuditLog | undefined;
 }
@@ -26,7 +28,10 @@ export class RuleBuilder {
     this.#policies = new Map(
       [...config.policies].map(([name, document]) => [name, compilePolicy(document, config.policyEnv)]),
     );
-    this.#limits = new RateLimits(config.rateLimits, stores.limits, { store: stores.limits, replicas: () => 1 });
+    this.#limits = new RateLimits(config.rateLimits, stores.limits, {
+      store: stores.fallback ?? stores.limits,
+      replicas: () => 1,
+    });
   }
 
   /** @param previous Rules of the same prefix that these take the place of. */

@@ -25,7 +25,7 @@ export type Verdict =
   | { readonly kind: 'refuse'; readonly refusal: Refusal }
   | { readonly kind: 'error'; readonly error: Error };
 
-/** @returns at once unless a limit has to be taken from */
+/** @returns at once unless the store of a limit has to wait */
 export function judge(rules: RouteRules, request: Request, context: GateContext): Verdict | Promise<Verdict> {
   const ruling = rule(rules, request, context);
   // Pings keep connections alive; they are nobody's power and count nowhere.
@@ -39,7 +39,7 @@ export function judge(rules: RouteRules, request: Request, context: GateContext)
     ruling.effect === 'allow' ? 'allowed' : 'request',
     extraLimits(rules, context, ruling),
   );
-  if (due === undefined) return settle(rules, request, context, ruling, note, undefined);
+  if (!(due instanceof Promise)) return settle(rules, request, context, ruling, note, due);
   return due.then((exceeded) => settle(rules, request, context, ruling, note, exceeded));
 }
 
@@ -67,15 +67,14 @@ function settle(
 
 function limitSubject(rules: RouteRules, request: Request, { caller }: GateContext): LimitSubject {
   const { principal, ip } = caller;
-  const role = effectiveRole(rules, caller);
   return {
     principal: principal.id,
+    tenant: principal.tenant,
+    role: effectiveRole(rules, caller),
     route: rules.route,
+    tool: request.method === Method.toolsCall ? request.name : undefined,
     method: request.method,
     ip,
-    ...(principal.tenant === undefined ? {} : { tenant: principal.tenant }),
-    ...(role === undefined ? {} : { role }),
-    ...(request.method === Method.toolsCall && request.name !== undefined ? { tool: request.name } : {}),
   };
 }
 

@@ -2,7 +2,7 @@ import { compileGlob } from './glob.js';
 import { ipScope } from './ip-scope.js';
 import type { LimitDimension, LimitOptions } from './options.js';
 import type { Take } from './store.js';
-import { windowKey } from './window-key.js';
+import { boundedKey, keyPart, keyStart } from './window-key.js';
 
 /** Whose request it is and what it asks for. Identity is the verified one, never what the request says of itself. */
 export interface LimitSubject {
@@ -22,12 +22,16 @@ export class ConfiguredLimit {
   readonly countsDenied: boolean;
   readonly #options: LimitOptions;
   readonly #calls: number;
+  readonly #keyStart: string;
+  readonly #isPerTool: boolean;
   readonly #matchesTool: ((tool: string) => boolean) | undefined;
 
   constructor(options: LimitOptions) {
     const { per, match, limit, burst } = options;
     this.#options = options;
     this.#calls = limit.calls + burst;
+    this.#keyStart = keyStart('config', options.name);
+    this.#isPerTool = per.includes('tool');
     this.#matchesTool = match?.tool === undefined ? undefined : compileGlob(match.tool);
     const looksAtRules = per.includes('tool') || per.includes('role') || (match?.tool ?? match?.role) !== undefined;
     this.countsDenied = !looksAtRules;
@@ -37,13 +41,14 @@ export class ConfiguredLimit {
   takeFor(subject: LimitSubject): Take | undefined {
     if (!this.#matches(subject)) return undefined;
     const { name, per, limit } = this.#options;
-    const scope = per.map((dimension) => scopeOf(dimension, subject));
-    return { limit: name, key: windowKey('config', name, scope), calls: this.#calls, windowMs: limit.windowMs };
+    let key = this.#keyStart;
+    for (const dimension of per) key += keyPart(scopeOf(dimension, subject));
+    return { limit: name, key: boundedKey(key), calls: this.#calls, windowMs: limit.windowMs };
   }
 
   #matches(subject: LimitSubject): boolean {
-    const { per, match } = this.#options;
-    if (subject.tool === undefined && (per.includes('tool') || this.#matchesTool !== undefined)) return false;
+    const { match } = this.#options;
+    if (subject.tool === undefined && (this.#isPerTool || this.#matchesTool !== undefined)) return false;
     if (match === undefined) return true;
     return (
       (match.route === undefined || match.route === subject.route) &&

@@ -60,13 +60,13 @@ export class RateLimits {
    * Takes one call from every limit the request is due, or from none when one of them is exceeded.
    *
    * @param extra Limits of the policy for this call; taken in phase `allowed` alone, after the configured ones.
-   * @returns the first exceeded limit, or undefined when the request may go on; no promise when no limit is due
+   * @returns the first exceeded limit, or undefined when the request may go on; a promise only if the store has to wait
    */
   takeAll(
     subject: LimitSubject,
     phase: LimitPhase,
     extra: readonly ExtraLimit[] = [],
-  ): Promise<LimitRefusal | undefined> | undefined {
+  ): LimitRefusal | undefined | Promise<LimitRefusal | undefined> {
     const takes: Take[] = [];
     addTakes(takes, this.#requestLimits, subject);
     if (phase === 'allowed') {
@@ -76,20 +76,32 @@ export class RateLimits {
     return takes.length === 0 ? undefined : this.#take(takes);
   }
 
-  async #take(takes: readonly Take[]): Promise<LimitRefusal | undefined> {
-    let exceeded: Exceeded | undefined;
+  #take(takes: readonly Take[]): LimitRefusal | undefined | Promise<LimitRefusal | undefined> {
+    let exceeded: ReturnType<LimitStore['takeAll']>;
     try {
-      exceeded = await this.#store.takeAll(takes);
+      exceeded = this.#store.takeAll(takes);
     } catch {
-      exceeded = await takeWithoutStore(takes, (take) => this.#failureModeOf(take), this.#fallback);
+      return this.#takeWithoutStore(takes);
     }
-    if (exceeded === undefined) return undefined;
-    return { limit: takes[exceeded.index]?.limit ?? 'unknown', retryAfterMs: exceeded.retryAfterMs };
+    if (!(exceeded instanceof Promise)) return refusalOf(takes, exceeded);
+    return exceeded.then(
+      (settled) => refusalOf(takes, settled),
+      () => this.#takeWithoutStore(takes),
+    );
+  }
+
+  async #takeWithoutStore(takes: readonly Take[]): Promise<LimitRefusal | undefined> {
+    return refusalOf(takes, await takeWithoutStore(takes, (take) => this.#failureModeOf(take), this.#fallback));
   }
 
   #failureModeOf(take: Take): OnStoreFailure {
     return this.#onStoreFailure.get(take.limit) ?? this.#defaultOnStoreFailure;
   }
+}
+
+function refusalOf(takes: readonly Take[], exceeded: Exceeded | undefined): LimitRefusal | undefined {
+  if (exceeded === undefined) return undefined;
+  return { limit: takes[exceeded.index]?.limit ?? 'unknown', retryAfterMs: exceeded.retryAfterMs };
 }
 
 function addTakes(takes: Take[], limits: readonly ConfiguredLimit[], subject: LimitSubject): void {

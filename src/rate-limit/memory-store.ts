@@ -1,76 +1,108 @@
-import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible';
 import type { Exceeded, LimitStore, Take } from './store.js';
 
 /** Windows of one limit kept at most; past it the oldest is forgotten, so that invented keys cannot exhaust memory. */
 const MAX_WINDOWS_PER_LIMIT = 100_000;
+/** How long a window that ended may stay when no other of its limit is opened, which would remove it. */
+const SWEEP_INTERVAL_MS = 60_000;
+
+interface Window {
+  count: number;
+  /** Milliseconds since 1970. */
+  endsAtMs: number;
+}
 
 /**
- * Counts windows in this process. Expired windows leave memory by themselves.
- * Groups of takes go one after another, so that none sees what a refused one is about to give back.
+ * Counts windows in this process, and answers at once: nothing here waits, so no other call can come in between a take
+ * and its give-back.
  */
 export class MemoryLimitStore implements LimitStore {
-  // Each take brings its own limit and window, so the ones of the limiter itself never apply.
-  readonly #limiter = new RateLimiterMemory({ points: Number.MAX_SAFE_INTEGER, duration: 0, keyPrefix: '' });
-  /** Per limit, the windows it opened, oldest first, and when each ends (milliseconds since 1970). */
-  readonly #opened = new Map<string, Map<string, number>>();
+  /** Per limit, the windows it opened by key, oldest first. */
+  readonly #limits = new Map<string, Map<string, Window>>();
   readonly #maxWindowsPerLimit: number;
-  #turn: Promise<unknown> = Promise.resolve();
+  #sweepTimer: NodeJS.Timeout | undefined;
 
   constructor(maxWindowsPerLimit = MAX_WINDOWS_PER_LIMIT) {
     this.#maxWindowsPerLimit = maxWindowsPerLimit;
   }
 
-  takeAll(takes: readonly Take[]): Promise<Exceeded | undefined> {
-    const result = this.#turn.then(() => this.#takeInTurn(takes));
-    this.#turn = result.catch(() => undefined);
-    return result;
+  takeAll(takes: readonly Take[]): Exceeded | undefined {
+    const nowMs = Date.now();
+    for (let index = 0; index < takes.length; index += 1) {
+      const take = takes[index];
+      if (take === undefined) continue;
+      const retryAfterMs = this.#take(take, nowMs);
+      if (retryAfterMs === undefined) continue;
+      for (let taken = 0; taken < index; taken += 1) this.#giveBack(takes[taken]);
+      return { index, retryAfterMs };
+    }
+    return undefined;
   }
 
   /** How many windows are remembered, those that ended since the last opening included. */
   get size(): number {
     let size = 0;
-    for (const windows of this.#opened.values()) size += windows.size;
+    for (const windows of this.#limits.values()) size += windows.size;
     return size;
   }
 
-  async #takeInTurn(takes: readonly Take[]): Promise<Exceeded | undefined> {
-    for (const [index, take] of takes.entries()) {
-      const counted = await this.#limiter.penalty(take.key, 1, { customDuration: take.windowMs / 1000 });
-      if (counted.isFirstInDuration) await this.#noteOpened(take);
-      if (counted.consumedPoints > take.calls) {
-        await this.#giveBack(takes.slice(0, index + 1));
-        return { index, retryAfterMs: Math.max(1, Math.ceil(counted.msBeforeNext)) };
-      }
+  /** @returns how long to wait when the window is full, which is then left as it was */
+  #take({ limit, key, calls, windowMs }: Take, nowMs: number): number | undefined {
+    const window = this.#limits.get(limit)?.get(key);
+    if (window !== undefined && window.endsAtMs > nowMs) {
+      if (window.count >= calls) return window.endsAtMs - nowMs;
+      window.count += 1;
+      return undefined;
     }
+    if (calls < 1) return windowMs;
+    this.#open(limit, key, { count: 1, endsAtMs: nowMs + windowMs }, nowMs);
     return undefined;
   }
 
-  async #giveBack(takes: readonly Take[]): Promise<void> {
-    for (const take of takes) {
-      const left: RateLimiterRes = await this.#limiter.reward(take.key, 1, { customDuration: take.windowMs / 1000 });
-      // Zero: this call had opened the window. Below: the window ended meanwhile, and the reward opened the next one.
-      if (left.consumedPoints <= 0) await this.#forget(take.limit, take.key);
-    }
-  }
-
-  async #noteOpened({ limit, key, windowMs }: Take): Promise<void> {
-    const nowMs = Date.now();
-    let windows = this.#opened.get(limit);
-    if (windows === undefined) this.#opened.set(limit, (windows = new Map()));
-    for (const [oldest, endsAtMs] of windows) {
-      if (endsAtMs > nowMs) break;
-      windows.delete(oldest);
-    }
+  #open(limit: string, key: string, window: Window, nowMs: number): void {
+    let windows = this.#limits.get(limit);
+    if (windows === undefined) this.#limits.set(limit, (windows = new Map()));
+    removeEnded(windows, nowMs);
     windows.delete(key);
-    windows.set(key, nowMs + windowMs);
+    windows.set(key, window);
     if (windows.size > this.#maxWindowsPerLimit) {
       const [oldest] = windows.keys();
-      if (oldest !== undefined) await this.#forget(limit, oldest);
+      if (oldest !== undefined) windows.delete(oldest);
     }
+    this.#armSweep();
   }
 
-  async #forget(limit: string, key: string): Promise<void> {
-    this.#opened.get(limit)?.delete(key);
-    await this.#limiter.delete(key);
+  #giveBack(take: Take | undefined): void {
+    const windows = take === undefined ? undefined : this.#limits.get(take.limit);
+    const window = take === undefined ? undefined : windows?.get(take.key);
+    if (take === undefined || window === undefined) return;
+    window.count -= 1;
+    // This call had opened the window.
+    if (window.count === 0) windows?.delete(take.key);
+  }
+
+  #armSweep(): void {
+    this.#sweepTimer ??= setTimeout(() => {
+      this.#sweepTimer = undefined;
+      this.#sweep(Date.now());
+    }, SWEEP_INTERVAL_MS).unref();
+  }
+
+  #sweep(nowMs: number): void {
+    for (const [limit, windows] of this.#limits) {
+      removeEnded(windows, nowMs);
+      if (windows.size === 0) this.#limits.delete(limit);
+    }
+    if (this.#limits.size > 0) this.#armSweep();
+  }
+}
+
+/**
+ * Stops at the first that goes on: windows of one limit are as long as each other, so those behind it go on too. After
+ * a reload that shortened them, ones that ended may wait for a longer one before them; they count for the cap, too.
+ */
+function removeEnded(windows: Map<string, Window>, nowMs: number): void {
+  for (const [key, { endsAtMs }] of windows) {
+    if (endsAtMs > nowMs) return;
+    windows.delete(key);
   }
 }

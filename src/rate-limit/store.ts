@@ -22,8 +22,8 @@ export interface LimitStore {
    * Counts one call in every window, or in none: when a window is full, what was taken from the others is given back
    * before any other call is counted, and a window that only this call had opened is closed again.
    *
-   * @returns the first full window in the order given, or undefined when all had room
+   * @returns the first full window in the order given, or undefined when all had room; a promise only if it has to wait
    * @throws whatever keeps the store from counting; then nothing may be assumed about what was taken
    */
-  takeAll(takes: readonly Take[]): Promise<Exceeded | undefined>;
+  takeAll(takes: readonly Take[]): Exceeded | undefined | Promise<Exceeded | undefined>;
 }

@@ -8,8 +8,23 @@ const MAX_PLAIN_LENGTH = 128;
  * Long keys become their SHA-256, so that what a caller sends cannot make a key grow.
  */
 export function windowKey(kind: 'config' | 'policy', name: string, scope: readonly (string | undefined)[]): string {
-  let key = `${kind}:${name}`;
-  for (const part of scope) key += part === undefined ? ':-' : `:${part.length}:${part}`;
+  let key = keyStart(kind, name);
+  for (const part of scope) key += keyPart(part);
+  return boundedKey(key);
+}
+
+/** What a key begins with; the values it is counted apart by follow. */
+export function keyStart(kind: 'config' | 'policy', name: string): string {
+  return `${kind}:${name}`;
+}
+
+/** What one value adds to a key. */
+export function keyPart(value: string | undefined): string {
+  return value === undefined ? ':-' : `:${value.length}:${value}`;
+}
+
+/** A key as it is used, from all of its parts. */
+export function boundedKey(key: string): string {
   // UTF-16, since UTF-8 would make one character of all lone surrogates.
   return key.length <= MAX_PLAIN_LENGTH ? key : `sha256:${createHash('sha256').update(key, 'utf16le').digest('hex')}`;
 }

@@ -41,6 +41,12 @@ describe('which limits are taken', () => {
     expect(limits.takeAll(call, 'allowed')).toBeUndefined();
   });
 
+  test('counting in memory makes nobody wait', () => {
+    const limits = limitsOf([{ name: 'a', per: ['principal'], limit: '1/m' }]);
+    expect(limits.takeAll(call, 'allowed')).toBeUndefined();
+    expect(limits.takeAll(call, 'allowed')).toEqual({ limit: 'a', retryAfterMs: 60_000 });
+  });
+
   test('burst adds to the calls of a window', async () => {
     const limits = limitsOf([{ name: 'a', per: ['principal'], limit: '3/m', burst: 2 }]);
     expect(limits.hasLimits).toBe(true);
@@ -168,6 +174,15 @@ describe('limits of a policy', () => {
 describe('a store that fails', () => {
   const broken: LimitStore = { takeAll: () => Promise.reject(new Error('connection lost')) };
   const limit = { name: 'a', per: ['principal'], limit: '10/m' };
+
+  test('by throwing is one that fails', async () => {
+    const throwing: LimitStore = {
+      takeAll: () => {
+        throw new Error('not connected');
+      },
+    };
+    expect(await admitted(limitsOf([limit], throwing, 2), call, 50)).toBe(5);
+  });
 
   test('deny refuses', async () => {
     const limits = limitsOf([limit], broken, 1, 'deny');
