@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest';
 import { createToolPins, MemoryPinStore, pinDigest } from '../../../src/policy/tool-pins.js';
+import { describePinStore } from '../../helpers/pin-store-contract.js';
+
+describePinStore('MemoryPinStore', () => new MemoryPinStore());
 
 const tool = (name: string, more: Record<string, unknown> = {}) => ({
   name,
