@@ -1,4 +1,5 @@
 /** The one place where it is decided whether a request may pass. Pure: counting and answering are done with what comes out of it. */
+import type { Principal } from '../auth/principal.js';
 import type { Caller } from '../downstream/client-session.js';
 import type {
   AccessKind,
@@ -11,7 +12,7 @@ import type {
 import type { Message } from '../protocol/message.js';
 import { isClientRequest, Method } from '../protocol/methods.js';
 import type { RouteRules } from './rules.js';
-import { argumentBytes, familyOf, type Subject, subjectOf } from './subject.js';
+import { familyOf, type Subject, subjectOf } from './subject.js';
 
 export interface ClientInfo {
   readonly name?: string | undefined;
@@ -58,7 +59,7 @@ export function rule(rules: RouteRules, request: Message & { readonly method: st
   const { policy } = rules;
   // Leaving a resource takes nothing.
   if (policy === undefined || !policy.governs(subject.kind) || method === Method.unsubscribe) return allowed(subject);
-  return fromDecision(policy, policy.decide(accessRequest(rules, subject, context, request)), subject);
+  return fromDecision(policy, policy.decide(new CallRequest(rules, subject, context, request)), subject);
 }
 
 /** The same question without arguments: whether a list may name it. */
@@ -66,33 +67,49 @@ export function isListed(rules: RouteRules, kind: AccessKind, name: string, cont
   if (kind === 'tool' && rules.pins.isBlocked(rules.route, name)) return false;
   const { policy } = rules;
   if (policy === undefined || policy.mode === 'shadow' || !policy.governs(kind)) return true;
-  return policy.isListed(accessRequest(rules, { kind, name }, context, undefined));
+  return policy.isListed(new CallRequest(rules, { kind, name }, context, undefined));
 }
 
-function accessRequest(
-  rules: RouteRules,
-  subject: Subject,
-  context: CallContext,
-  request: Message | undefined,
-): AccessRequest {
-  const { caller, client, nowMs } = context;
-  const facts: RequestFacts = { ip: caller.ip, headers: caller.headers, client };
-  return {
-    kind: subject.kind,
-    name: subject.name,
-    principal: caller.principal,
-    role: effectiveRole(rules, caller),
-    route: rules.route,
-    request: facts,
-    nowMs,
-    args: request === undefined ? undefined : () => parseArguments(request),
-    rawArgs: request === undefined ? undefined : () => argumentBytes(request),
-  };
-}
+/** One request as policies see it; what is not asked for is not made. */
+class CallRequest implements AccessRequest {
+  readonly kind: AccessKind;
+  readonly name: string;
+  readonly principal: Principal;
+  readonly role: string | undefined;
+  readonly route: string;
+  readonly nowMs: number;
+  readonly #context: CallContext;
+  readonly #message: Message | undefined;
+  #text: string | undefined;
 
-function parseArguments(request: Message): unknown {
-  const bytes = argumentBytes(request);
-  return bytes === undefined ? {} : (JSON.parse(bytes.toString()) as unknown);
+  constructor(rules: RouteRules, subject: Subject, context: CallContext, message: Message | undefined) {
+    this.kind = subject.kind;
+    this.name = subject.name;
+    this.principal = context.caller.principal;
+    this.role = effectiveRole(rules, context.caller);
+    this.route = rules.route;
+    this.nowMs = context.nowMs;
+    this.#context = context;
+    this.#message = message;
+  }
+
+  get request(): RequestFacts {
+    const { caller, client } = this.#context;
+    return { ip: caller.ip, headers: caller.headers, client };
+  }
+
+  args(): unknown {
+    const text = this.rawArgs();
+    return text === undefined ? {} : (JSON.parse(text) as unknown);
+  }
+
+  rawArgs(): string | undefined {
+    const message = this.#message;
+    const span = message?.argumentsSpan;
+    if (message === undefined || span === undefined) return undefined;
+    this.#text ??= message.raw.toString('utf8', span.start, span.end);
+    return this.#text;
+  }
 }
 
 function fromDecision(policy: CompiledPolicy, decision: Decision, subject: Subject): Ruling {

@@ -16,6 +16,9 @@ import type {
   PolicyLimit,
 } from './decision.js';
 import type { PolicyDocument, ToolRule } from './document.js';
+import { NameMemo } from './name-memo.js';
+import { RuleIndex } from './rule-index.js';
+import type { Glob } from './globs.js';
 import { isValidUnicode } from './text.js';
 
 export interface DeciderParts {
@@ -26,6 +29,20 @@ export interface DeciderParts {
   readonly tenants: ReadonlyMap<string, ReadonlyMap<string, RoleAccess>>;
   /** Version 1.0: the lists that hold for every caller. */
   readonly everyone: KindAccess | undefined;
+}
+
+/** Tools, prompts and resources together. */
+const MAX_KNOWN_NAMES = 2000;
+/** Roles of tenants, per name. */
+const MAX_KNOWN_VERDICTS = 20;
+
+/** What follows from a name alone. */
+interface NameFacts {
+  readonly isValid: boolean;
+  /** The tool rules that are about it, in order. */
+  readonly rules: readonly CompiledToolRule[];
+  /** What the lists say. */
+  readonly verdicts: Map<KindAccess, Decision>;
 }
 
 type Note = (step: DecisionStep) => void;
@@ -44,6 +61,7 @@ export class PolicyDecider implements CompiledPolicy {
   readonly roles: readonly string[];
   readonly #parts: DeciderParts;
   readonly #rules: readonly CompiledToolRule[];
+  readonly #names: NameMemo<NameFacts>;
   readonly #toolListing: ListingDependencies;
   readonly #hasLimits: boolean;
   readonly #notGoverned: Decision;
@@ -63,6 +81,7 @@ export class PolicyDecider implements CompiledPolicy {
     ];
     this.#parts = parts;
     this.#rules = document.tools.map((rule) => new CompiledToolRule(rule, maker, parts.env));
+    this.#names = knownNames(this.#rules);
     this.#toolListing = listingDependencies(document.tools);
     this.#hasLimits = hasLimits(parts);
     this.#notGoverned = maker.make('allow', 'default', 'default', 'version 1.0 rules on tools only');
@@ -91,15 +110,13 @@ export class PolicyDecider implements CompiledPolicy {
   }
 
   needsArguments(tool: string): boolean {
-    return this.#rules.some((rule) => rule.needsArguments && rule.matches(tool));
+    return this.#names.get(tool).rules.some((rule) => rule.needsArguments);
   }
 
   toolLimits(tool: string, role: string | undefined, tenant?: string): readonly PolicyLimit[] {
     if (!this.#hasLimits) return NO_LIMITS;
     const limits: PolicyLimit[] = [];
-    for (const { limit, match } of this.#parts.document.tools) {
-      if (limit !== undefined && match.matches(tool)) limits.push({ ...limit, scope: 'tool' });
-    }
+    for (const { limit } of this.#names.get(tool).rules) if (limit !== undefined) limits.push(limit);
     for (const { role: name, limit } of this.#roleAccess(role, tenant)?.limits ?? []) {
       limits.push({ name: `role:${name}`, limit, scope: 'role' });
     }
@@ -112,20 +129,28 @@ export class PolicyDecider implements CompiledPolicy {
 
   #decide(request: AccessRequest, args: Arguments, note?: Note): Decision {
     if (!this.governs(request.kind)) return noted(this.#notGoverned, note);
-    if (!isValidUnicode(request.name)) return noted(this.#invalidName, note);
+    const facts = this.#names.get(request.name);
+    if (!facts.isValid) return noted(this.#invalidName, note);
     if (request.kind === 'tool') {
-      for (const rule of this.#rules) {
+      // Rules about other names have nothing to say, except to who wants to hear of every step.
+      for (const rule of note === undefined ? facts.rules : this.#rules) {
         const denial = rule.judge(request, args, note);
         if (denial !== undefined) return denial;
       }
     }
-    return this.#byRole(request, note);
+    return this.#byRole(request, facts, note);
   }
 
-  #byRole({ kind, name, role, principal }: AccessRequest, note?: Note): Decision {
+  #byRole({ kind, name, role, principal }: AccessRequest, { verdicts }: NameFacts, note?: Note): Decision {
     const access = this.#parts.everyone ?? this.#roleAccess(role, principal.tenant)?.access[kind];
     if (access === undefined) return noted(role === undefined ? this.#noRole : this.#unknownRole, note);
-    return noted(access.deny.find(name) ?? access.allow.find(name) ?? access.otherwise, note);
+    let verdict = verdicts.get(access);
+    if (verdict === undefined) {
+      verdict = access.deny.find(name) ?? access.allow.find(name) ?? access.otherwise;
+      if (verdicts.size >= MAX_KNOWN_VERDICTS) verdicts.clear();
+      verdicts.set(access, verdict);
+    }
+    return noted(verdict, note);
   }
 
   #roleAccess(role: string | undefined, tenant: string | undefined): RoleAccess | undefined {
@@ -138,6 +163,7 @@ export class PolicyDecider implements CompiledPolicy {
 /** One rule of `tools`, with the decisions it can make. */
 class CompiledToolRule {
   readonly needsArguments: boolean;
+  readonly limit: PolicyLimit | undefined;
   readonly #rule: ToolRule;
   readonly #maker: DecisionMaker;
   readonly #env: ReadonlyMap<string, string>;
@@ -145,21 +171,22 @@ class CompiledToolRule {
 
   constructor(rule: ToolRule, maker: DecisionMaker, env: ReadonlyMap<string, string>) {
     this.needsArguments = rule.arguments !== undefined || rule.when?.uses.args === true;
+    this.limit = rule.limit === undefined ? undefined : { ...rule.limit, scope: 'tool' };
     this.#rule = rule;
     this.#maker = maker;
     this.#env = env;
     this.#always = maker.make('deny', 'tool_rule', rule.rule, rule.reason ?? `denied by ${rule.rule}`, rule.source);
   }
 
-  matches(tool: string): boolean {
-    return this.#rule.match.matches(tool);
+  get match(): Glob {
+    return this.#rule.match;
   }
 
   /** @returns a denial, or undefined when the rule is not about this tool or passes */
   judge(request: AccessRequest, args: Arguments, note?: Note): Decision | undefined {
     const { rule, source } = this.#rule;
-    if (!this.matches(request.name)) {
-      note?.({ layer: 'tool_rule', rule, verdict: 'no match', reason: 'the name does not match', source });
+    if (note !== undefined && !this.match.matches(request.name)) {
+      note({ layer: 'tool_rule', rule, verdict: 'no match', reason: 'the name does not match', source });
       return undefined;
     }
     const denial = this.#rule.alwaysDenies
@@ -207,6 +234,15 @@ class CompiledToolRule {
       ...(error === undefined ? {} : { error }),
     });
   }
+}
+
+function knownNames(rules: readonly CompiledToolRule[]): NameMemo<NameFacts> {
+  const index = new RuleIndex(rules, ({ match }) => match);
+  return new NameMemo(MAX_KNOWN_NAMES, (name) => ({
+    isValid: isValidUnicode(name),
+    rules: index.find(name),
+    verdicts: new Map(),
+  }));
 }
 
 function noted(decision: Decision, note: Note | undefined): Decision {

@@ -17,6 +17,8 @@ export type PatternUse =
 export interface Glob {
   /** The pattern, if it has no `*`: such patterns are looked up instead of tried. */
   readonly literal: string | undefined;
+  /** What every name begins with that the pattern matches: the text before its first `*`. */
+  readonly head: string;
   matches(name: string): boolean;
 }
 
@@ -34,15 +36,16 @@ export function patternProblem(pattern: string): string | undefined {
 }
 
 export function compileGlob(pattern: string, use: PatternUse): Glob {
-  if (!pattern.includes('*')) return { literal: pattern, matches: (name) => name === pattern };
+  if (!pattern.includes('*')) return { literal: pattern, head: pattern, matches: (name) => name === pattern };
   const pieces = pattern.split('*');
+  const head = pieces[0] ?? '';
   switch (use) {
     case 'any':
-      return { literal: undefined, matches: (name) => matchPieces(pieces, name, () => true) };
+      return { literal: undefined, head, matches: (name) => matchPieces(pieces, name, () => true) };
     case 'allow-uri':
-      return { literal: undefined, matches: (uri) => matchPieces(pieces, uri, () => true) && isPlainUri(uri) };
+      return { literal: undefined, head, matches: (uri) => matchPieces(pieces, uri, () => true) && isPlainUri(uri) };
     case 'allow-name':
-      return { literal: undefined, matches: (name) => isShortName(name) && matchPieces(pieces, name, isNameRun) };
+      return { literal: undefined, head, matches: (name) => isShortName(name) && matchPieces(pieces, name, isNameRun) };
   }
 }
 

@@ -81,7 +81,8 @@ export class MemoryLimitStore implements LimitStore {
   }
 
   #armSweep(): void {
-    this.#sweepTimer ??= setTimeout(() => {
+    if (this.#sweepTimer !== undefined) return;
+    this.#sweepTimer = setTimeout(() => {
       this.#sweepTimer = undefined;
       this.#sweep(Date.now());
     }, SWEEP_INTERVAL_MS).unref();

@@ -236,13 +236,18 @@ test(`the engine and the naive model agree on ${pairs} random pairs`, { timeout:
   const seen = { allow: 0, deny: 0, violations: 0, listed: 0 };
   const check = ([chosen, requests]: [Case, AccessRequest[]]): void => {
     for (const asked of requests) {
-      const { effect, layer, rule, violation } = chosen.compiled.decide(asked);
+      const decision = chosen.compiled.decide(asked);
+      const { effect, layer, rule, violation } = decision;
       const model = modelDecide(chosen.policy, asked, chosen.terms, false);
       const listed = modelDecide(chosen.policy, asked, chosen.terms, true).effect === 'allow';
       const ours = { effect, layer, violation: violation?.kind };
       const isSame =
         ours.effect === model.effect && ours.layer === model.layer && ours.violation === model.violation && rule !== '';
       if (!isSame) expect(ours, show(chosen, asked)).toEqual(model);
+      // The trace tries every rule in order; a call looks only at those that can match.
+      const traced = chosen.compiled.trace(asked).decision;
+      if (traced.rule !== rule || traced.reason !== decision.reason)
+        expect(decision, show(chosen, asked)).toEqual(traced);
       if (chosen.compiled.isListed(asked) !== listed) expect(!listed, show(chosen, asked)).toBe(listed);
       seen[effect]++;
       if (violation !== undefined) seen.violations++;
