@@ -5,7 +5,7 @@ import type { LimitStore, Take } from '../../src/rate-limit/store.js';
 export interface OpenedLimitStore {
   readonly store: LimitStore;
   /** Lets windows age, without waiting for it. */
-  passTime(ms: number): void | Promise<void>;
+  readonly passTime: (ms: number) => void | Promise<void>;
 }
 
 /** What real time may pass unnoticed in one case. */

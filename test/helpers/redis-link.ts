@@ -8,9 +8,9 @@ import { PassThrough } from 'node:stream';
 export interface TestLink {
   readonly link: RedisLink;
   /** What was logged, one JSON object per line. */
-  log(): string;
+  readonly log: () => string;
   /** Events logged, in order. */
-  events(): string[];
+  readonly events: () => string[];
 }
 
 /** @param url as in gateway.yaml; each `keyPrefix` is a world of its own */
