@@ -1,0 +1,198 @@
+/**
+ * Sends a client's request, whole, to the replica that owns its session, and tells a sink what becomes of it.
+ * Which replica that is, and what to do when it is not there, is decided by the caller.
+ */
+import type { Principal } from '../auth/principal.js';
+import type { ForwardFacts } from './envelope.js';
+import { ForwardSigner, type RequestHead, type SealDependencies } from './forward-seal.js';
+import { type IncomingHeaders, passedHeaders, renderLines } from './passed-headers.js';
+import type { PeerCall, PeerHttp, PeerHttpError, PeerResponseHandler, PeerResponseHeaders } from './peer-http.js';
+import { PING_PATH, REFUSED_HEADER } from './peer-listener.js';
+
+export interface Peer {
+  /** Of the replica that is meant; another one at the same address refuses. */
+  readonly id: string;
+  /** Origin of its listener. */
+  readonly address: string;
+}
+
+export interface ForwardRequest {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** As the client sent it, percent-encoding included. */
+  readonly path: string;
+  readonly query: string;
+  /** The client's, by lower-case name. */
+  readonly headers: IncomingHeaders;
+  readonly body?: Buffer;
+  readonly facts: ForwardFacts;
+}
+
+/**
+ * `not-sent`: nobody has executed it. `sent`: nobody knows. `answering`: it was taken, and its answer stopped half-way.
+ */
+export interface ForwardFailure {
+  readonly phase: 'not-sent' | 'sent' | 'answering';
+  /** `refused`: the peer does not know our secret, is another replica by now, or its clock is far off. */
+  readonly reason: string;
+}
+
+/** Is told of one answer; exactly one of `onEnd`, `onFailure` and `onNotOwner` is the last call, unless it aborts. */
+export interface ForwardSink {
+  /** Before anything else. */
+  onStart(call: PeerCall): void;
+  onHead(status: number, headers: PeerResponseHeaders): void;
+  onData(chunk: Buffer): void;
+  onEnd(): void;
+  onFailure(failure: ForwardFailure): void;
+  /** The peer does not own the session and executed nothing. */
+  onNotOwner(): void;
+}
+
+export interface ForwarderOptions {
+  readonly replicaId: string;
+  /** How long a peer may take to begin its answer, in milliseconds; 0: for ever, absent: the client's own limit. */
+  readonly headersTimeoutMs?: number;
+}
+
+export interface ForwarderDependencies extends SealDependencies {
+  /** The client for a peer's address, always the same for the same address. */
+  readonly httpFor: (peer: Peer) => PeerHttp;
+}
+
+const NOT_OWNER = 421;
+const REFUSED = 403;
+const PINGER: Principal = {
+  id: 'replica',
+  kind: 'anonymous',
+  role: undefined,
+  tenant: undefined,
+  claims: {},
+  expiresAtMs: undefined,
+};
+
+export class Forwarder {
+  readonly #signer: ForwardSigner;
+  readonly #headersTimeoutMs: number | undefined;
+  readonly #httpFor: (peer: Peer) => PeerHttp;
+
+  constructor({ replicaId, headersTimeoutMs }: ForwarderOptions, dependencies: ForwarderDependencies) {
+    this.#signer = new ForwardSigner(replicaId, dependencies);
+    this.#headersTimeoutMs = headersTimeoutMs;
+    this.#httpFor = dependencies.httpFor;
+  }
+
+  /** @throws {TypeError} the path or a header cannot be sent; nothing was */
+  forward(peer: Peer, request: ForwardRequest, sink: ForwardSink): void {
+    this.#send(peer, request, sink, this.#headersTimeoutMs);
+  }
+
+  /** @returns whether the peer is there, is who it should be, and answers within `timeoutMs` */
+  ping(peer: Peer, timeoutMs: number): Promise<boolean> {
+    const facts: ForwardFacts = { principal: PINGER, ip: '', publicPrefix: '' };
+    return new Promise((resolve) => {
+      const sink = new PingSink(peer.id, timeoutMs, resolve);
+      this.#send(peer, { method: 'GET', path: PING_PATH, query: '', headers: {}, facts }, sink, timeoutMs);
+    });
+  }
+
+  #send(peer: Peer, request: ForwardRequest, sink: ForwardSink, headersTimeoutMs: number | undefined): void {
+    const { method, path, query, body, facts } = request;
+    const head: RequestHead = { method, path, query };
+    const passed = passedHeaders(request.headers);
+    const seal = this.#signer.sign(head, passed, peer.id, facts, body);
+    const call = this.#httpFor(peer).request(
+      {
+        method,
+        path: query === '' ? path : `${path}?${query}`,
+        headers: renderLines(passed) + seal,
+        // A second copy of a message could be executed twice.
+        retryStale: method !== 'POST',
+        ...(body === undefined ? {} : { body }),
+        ...(headersTimeoutMs === undefined ? {} : { headersTimeoutMs }),
+      },
+      new Answer(sink),
+    );
+    sink.onStart(call);
+  }
+}
+
+/** Tells the sink what the gateway behind the peer's listener said, and keeps what the listener itself said from it. */
+class Answer implements PeerResponseHandler {
+  readonly #sink: ForwardSink;
+  #state: 'waiting' | 'answering' | 'over' = 'waiting';
+
+  constructor(sink: ForwardSink) {
+    this.#sink = sink;
+  }
+
+  onHeaders(status: number, headers: PeerResponseHeaders): void {
+    this.#state = 'answering';
+    if (status === NOT_OWNER) {
+      this.#state = 'over';
+      this.#sink.onNotOwner();
+    } else if (status === REFUSED && headers.get(REFUSED_HEADER) !== undefined) {
+      this.#state = 'over';
+      this.#sink.onFailure({ phase: 'not-sent', reason: 'refused' });
+    } else this.#sink.onHead(status, headers);
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.#state === 'answering') this.#sink.onData(chunk);
+  }
+
+  onEnd(): void {
+    if (this.#state === 'answering') this.#sink.onEnd();
+  }
+
+  onError({ sent, reason }: PeerHttpError): void {
+    if (this.#state === 'over') return;
+    const phase = this.#state === 'answering' ? 'answering' : sent === 'no' ? 'not-sent' : 'sent';
+    this.#sink.onFailure({ phase, reason });
+  }
+}
+
+/** One timer over all of it: a connection that is never accepted has a limit of its own, which may be longer. */
+class PingSink implements ForwardSink {
+  readonly #id: string;
+  readonly #resolve: (isThere: boolean) => void;
+  readonly #timer: NodeJS.Timeout;
+  #call: PeerCall | undefined;
+  #text = '';
+
+  constructor(id: string, timeoutMs: number, resolve: (isThere: boolean) => void) {
+    this.#id = id;
+    this.#resolve = resolve;
+    this.#timer = setTimeout(() => this.#finish(false), timeoutMs);
+  }
+
+  onStart(call: PeerCall): void {
+    this.#call = call;
+  }
+
+  onHead(status: number): void {
+    if (status !== 200) this.#finish(false);
+  }
+
+  onData(chunk: Buffer): void {
+    this.#text += chunk.toString('latin1');
+    if (this.#text.length > this.#id.length) this.#finish(false);
+  }
+
+  onEnd(): void {
+    this.#finish(this.#text === this.#id);
+  }
+
+  onFailure(): void {
+    this.#finish(false);
+  }
+
+  onNotOwner(): void {
+    this.#finish(false);
+  }
+
+  #finish(isThere: boolean): void {
+    clearTimeout(this.#timer);
+    this.#resolve(isThere);
+    if (!isThere) this.#call?.abort();
+  }
+}

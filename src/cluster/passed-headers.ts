@@ -1,0 +1,75 @@
+/** Which headers of a client travel on to the owner of its session, and which of the owner's answer travel back. */
+
+export type IncomingHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
+/**
+ * About one connection only, spent at the edge, or said by the envelope. Credentials stay here: the verified principal
+ * travels instead.
+ */
+const KEPT_BACK: ReadonlySet<string> = new Set([
+  'accept-encoding',
+  'authorization',
+  'connection',
+  'content-length',
+  'cookie',
+  'expect',
+  'forwarded',
+  'host',
+  'keep-alive',
+  'proxy-authorization',
+  'proxy-connection',
+  'set-cookie',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'x-api-key',
+]);
+const KEPT_BACK_START = /^x-(?:forwarded|mcp-gateway)-/;
+const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
+const ILLEGAL_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+
+/** Everything a gateway says in an answer, but for what is about one connection and what the edge says itself (CORS). */
+const ANSWERED: readonly string[] = [
+  'content-type',
+  'content-length',
+  'cache-control',
+  'x-accel-buffering',
+  'x-content-type-options',
+  'referrer-policy',
+  'mcp-session-id',
+  'mcp-protocol-version',
+  'allow',
+  'retry-after',
+  'www-authenticate',
+];
+
+/** @throws {TypeError} a name or value cannot stand in a request head; Node's parser lets none such in */
+export function passedHeaders(headers: IncomingHeaders): Map<string, string> {
+  const passed = new Map<string, string>();
+  for (const name of Object.keys(headers)) {
+    const value = headers[name];
+    if (value === undefined || KEPT_BACK.has(name) || KEPT_BACK_START.test(name)) continue;
+    const text = typeof value === 'string' ? value : value.join(', ');
+    if (!TOKEN.test(name) || ILLEGAL_VALUE.test(text)) throw new TypeError(`header ${JSON.stringify(name)} is illegal`);
+    passed.set(name, text);
+  }
+  return passed;
+}
+
+/** `name: value\r\n` lines. */
+export function renderLines(headers: ReadonlyMap<string, string>): string {
+  let lines = '';
+  for (const [name, value] of headers) lines += `${name}: ${value}\r\n`;
+  return lines;
+}
+
+/** Flat name, value, name, value ... */
+export function answeredHeaders(headers: { get(name: string): string | undefined }): string[] {
+  const list: string[] = [];
+  for (const name of ANSWERED) {
+    const value = headers.get(name);
+    if (value !== undefined) list.push(name, value);
+  }
+  return list;
+}

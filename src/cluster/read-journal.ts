@@ -1,0 +1,101 @@
+/** From the journal of a session to what its next owner has to know: the streams as they were left, and the answers that are due. */
+import type { RequestId } from '../protocol/message.js';
+import type { AskedRequest, StreamEvent, StreamSnapshot } from '../protocol/stream-journal.js';
+import { decodeEntry, type JournalEntry } from './journal-entry.js';
+import type { Sealer } from './sealer.js';
+import type { SessionKey } from './session-directory.js';
+import type { StoredEntry } from './session-journal.js';
+
+export interface LeftSession {
+  readonly streams: readonly StreamSnapshot[];
+  /** Requests whose answers were due on the general stream. */
+  readonly unanswered: readonly AskedRequest[];
+  /** Above all that were given out. */
+  readonly nextSequence: number;
+}
+
+/** Events that were said and never written down must not share their numbers with new ones. */
+const SEQUENCE_GAP = 1000;
+
+interface Stream {
+  readonly openedAt: number;
+  readonly isGeneral: boolean;
+  readonly requests: readonly AskedRequest[];
+  readonly isWhole: boolean;
+  readonly events: StreamEvent[];
+  waiting: number;
+  isFinished: boolean;
+}
+
+export function readJournal(entries: readonly StoredEntry[], sealer: Sealer, key: SessionKey): LeftSession {
+  const streams = new Map<number, Stream>();
+  const asked: AskedRequest[] = [];
+  for (const { sealed } of entries) {
+    const plain = sealer.open(sealed, key);
+    const entry = plain === undefined ? undefined : decodeEntry(plain);
+    if (entry !== undefined) apply(entry, streams, asked);
+  }
+  const last = entries.at(-1)?.sequence ?? 0;
+  return {
+    streams: [...streams.values()].map(snapshotOf),
+    unanswered: asked,
+    nextSequence: last + SEQUENCE_GAP,
+  };
+}
+
+function apply(entry: JournalEntry, streams: Map<number, Stream>, asked: AskedRequest[]): void {
+  switch (entry.kind) {
+    case 'opened':
+      streams.set(entry.stream, begin(entry, true));
+      return;
+    case 'said':
+      say(entry, streams, asked);
+      return;
+    case 'attached': {
+      const stream = streams.get(entry.stream);
+      if (stream !== undefined) stream.waiting = 0;
+      return;
+    }
+    case 'finished': {
+      const stream = streams.get(entry.stream);
+      if (stream !== undefined) stream.isFinished = true;
+      return;
+    }
+    case 'asked':
+      asked.push(entry.request);
+  }
+}
+
+function say(entry: JournalEntry & { kind: 'said' }, streams: Map<number, Stream>, asked: AskedRequest[]): void {
+  const { stream: openedAt, isGeneral, isWaiting, event } = entry;
+  let stream = streams.get(openedAt);
+  if (stream === undefined) {
+    stream = begin({ stream: openedAt, isGeneral, requests: [], isFinished: false }, false);
+    streams.set(openedAt, stream);
+  }
+  stream.events.push(event);
+  stream.waiting = isWaiting || stream.waiting > 0 ? stream.waiting + 1 : 0;
+  if (isGeneral && event.answers !== undefined) settle(asked, event.answers);
+}
+
+/** One of several with the same id: the oldest. */
+function settle(asked: AskedRequest[], id: RequestId): void {
+  const index = asked.findIndex((request) => request.id === id);
+  if (index !== -1) asked.splice(index, 1);
+}
+
+function begin(
+  { stream, isGeneral, requests, isFinished }: Omit<JournalEntry & { kind: 'opened' }, 'kind'>,
+  isWhole: boolean,
+): Stream {
+  return { openedAt: stream, isGeneral, requests, isWhole, events: [], waiting: 0, isFinished };
+}
+
+function snapshotOf({ isWhole, ...stream }: Stream): StreamSnapshot {
+  return { ...stream, forgottenUpTo: isWhole ? stream.openedAt : beforeFirst(stream.events) };
+}
+
+/** No event has this number, so nobody can have seen it. */
+function beforeFirst(events: readonly StreamEvent[]): number {
+  return (events[0]?.sequence ?? 0) - 0.5;
+}

@@ -1,0 +1,145 @@
+/**
+ * The journal of one session: what its streams say and which answers are due, sealed, in the order it happened. Whoever goes on with
+ * the session reads it. Entries are numbered as events are, under the epoch of the owner, so that nothing a former owner adds counts.
+ */
+import type { RequestId } from '../protocol/message.js';
+import type { AskedRequest, StreamEvent, StreamJournal, StreamSnapshot } from '../protocol/stream-journal.js';
+import { encodeEntry, type JournalEntry } from './journal-entry.js';
+import type { Sealer } from './sealer.js';
+import type { OwnedSession, SessionKey } from './session-directory.js';
+
+export interface StoredEntry {
+  readonly sequence: number;
+  readonly sealed: Buffer;
+}
+
+/** Where journals are kept. Nothing that is written is waited for. */
+export interface JournalStore {
+  /** @param keepFrom Entries below it go; undefined: all stay. @returns false when it was not even tried */
+  append(session: OwnedSession, entry: StoredEntry, keepFrom: number | undefined): boolean;
+  /** Puts these entries in the place of all there are. */
+  rewrite(session: OwnedSession, entries: readonly StoredEntry[], ttlMs: number): boolean;
+  /** In order, of all epochs; the newest fence aside. @throws {Error} the memory is away */
+  read(key: SessionKey): Promise<readonly StoredEntry[]>;
+}
+
+/** Gives out the numbers of events and entries: they grow together. */
+export interface SequenceSource {
+  nextSequence(): number;
+}
+
+/** A larger event stays with its owner alone. */
+export const MAX_KEPT_BYTES = 64 * 1024;
+
+export class SessionJournal implements StreamJournal {
+  readonly #session: OwnedSession;
+  readonly #store: JournalStore;
+  readonly #sealer: Sealer;
+  readonly #sequences: SequenceSource;
+  /** Requests whose answers are due on the general stream, by the number of their entry. */
+  readonly #asked = new Map<number, AskedRequest>();
+  #keepFrom: number | undefined;
+  #keptFrom = 0;
+  /** Something could not be written down: the whole has to be written anew. */
+  #isTorn = false;
+
+  constructor(session: OwnedSession, store: JournalStore, sealer: Sealer, sequences: SequenceSource) {
+    this.#session = session;
+    this.#store = store;
+    this.#sealer = sealer;
+    this.#sequences = sequences;
+  }
+
+  get isTorn(): boolean {
+    return this.#isTorn;
+  }
+
+  opened(stream: number, isGeneral: boolean, requests: readonly AskedRequest[]): void {
+    this.#append(stream, { kind: 'opened', stream, isGeneral, requests, isFinished: false });
+  }
+
+  said(stream: number, isGeneral: boolean, event: StreamEvent, isWaiting: boolean): void {
+    this.#append(event.sequence, { kind: 'said', stream, isGeneral, isWaiting, event: kept(event) });
+    if (isGeneral && event.answers !== undefined) this.settled(event.answers);
+  }
+
+  attached(stream: number): void {
+    this.#append(this.#sequences.nextSequence(), { kind: 'attached', stream });
+  }
+
+  finished(stream: number): void {
+    this.#append(this.#sequences.nextSequence(), { kind: 'finished', stream });
+  }
+
+  keepFrom(sequence: number): void {
+    this.#keepFrom = sequence;
+  }
+
+  /** A request is on its way whose answer is due on the general stream. */
+  asked(request: AskedRequest): void {
+    const sequence = this.#sequences.nextSequence();
+    this.#asked.set(sequence, request);
+    this.#append(sequence, { kind: 'asked', request });
+  }
+
+  /** An answer is no longer due. */
+  settled(id: RequestId): void {
+    for (const [sequence, request] of this.#asked) {
+      if (request.id !== id) continue;
+      this.#asked.delete(sequence);
+      return;
+    }
+  }
+
+  /** Writes all anew: what the streams hold, and what is due. */
+  rewrite(snapshots: readonly StreamSnapshot[], ttlMs: number): void {
+    const entries = [
+      ...snapshots.flatMap(entriesOf),
+      ...[...this.#asked].map(([sequence, request]) => ({ sequence, entry: { kind: 'asked', request } as const })),
+    ];
+    entries.sort((one, other) => one.sequence - other.sequence);
+    const stored = entries.map(({ sequence, entry }) => ({ sequence, sealed: this.#seal(entry) }));
+    this.#isTorn = !this.#store.rewrite(this.#session, stored, ttlMs);
+  }
+
+  #append(sequence: number, entry: JournalEntry): void {
+    if (this.#isTorn) return;
+    const stored = { sequence, sealed: this.#seal(entry) };
+    this.#isTorn = !this.#store.append(this.#session, stored, this.#takeKeepFrom());
+  }
+
+  /** A request that is under way must be known however long ago it was asked. */
+  #takeKeepFrom(): number | undefined {
+    if (this.#keepFrom === undefined) return undefined;
+    const [firstAsked] = this.#asked.keys();
+    const from = Math.min(this.#keepFrom, firstAsked ?? this.#keepFrom);
+    this.#keepFrom = undefined;
+    if (from <= this.#keptFrom) return undefined;
+    this.#keptFrom = from;
+    return from;
+  }
+
+  #seal(entry: JournalEntry): Buffer {
+    return this.#sealer.seal(encodeEntry(entry), this.#session.key);
+  }
+}
+
+function kept(event: StreamEvent): StreamEvent {
+  return event.bytes === undefined || event.bytes.length <= MAX_KEPT_BYTES ? event : { ...event, bytes: undefined };
+}
+
+/** The entries that lead to this snapshot. */
+function entriesOf(snapshot: StreamSnapshot): { sequence: number; entry: JournalEntry }[] {
+  const { openedAt: stream, isGeneral, requests, events, forgottenUpTo, waiting, isFinished } = snapshot;
+  // A general stream that has forgotten something cannot be resumed from its beginning; replies are never resumed from there.
+  const isWhole = forgottenUpTo === stream;
+  const opened = { kind: 'opened', stream, isGeneral, requests, isFinished } as const;
+  const said = events.map((event, index) => {
+    const isWaiting = index >= events.length - waiting;
+    return {
+      sequence: event.sequence,
+      entry: { kind: 'said', stream, isGeneral, isWaiting, event: kept(event) } as const,
+    };
+  });
+  return isWhole || !isGeneral ? [{ sequence: stream, entry: opened }, ...said] : said;
+}
