@@ -23,6 +23,9 @@ const BY_CODE: ReadonlyMap<unknown, number> = new Map([
   ['EROFS', EXIT.notPermitted],
   ['NOT_PERMITTED', EXIT.notPermitted],
   ['REQUIRED_UPSTREAM', EXIT.unavailable],
+  ['STORE_AWAY', EXIT.unavailable],
+  ['POLICY_CONFLICT', EXIT.no],
+  ['POLICY_NOT_KEPT', EXIT.no],
   // `server.host` is no address of this machine, or no name.
   ['EADDRNOTAVAIL', EXIT.config],
   ['ENOTFOUND', EXIT.config],

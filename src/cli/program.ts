@@ -5,6 +5,10 @@ import type { AuditVerifyOptions } from './commands/audit-verify.js';
 import { completion } from './commands/completion.js';
 import type { ExplainOptions } from './commands/explain.js';
 import { healthcheck } from './commands/healthcheck.js';
+import type { PolicyHistoryOptions } from './commands/policy-history.js';
+import type { PolicyPushOptions } from './commands/policy-push.js';
+import type { PolicyRollbackOptions } from './commands/policy-rollback.js';
+import type { PolicyShowOptions } from './commands/policy-show.js';
 import type { RoutesOptions } from './commands/routes.js';
 import type { SimulateOptions } from './commands/simulate.js';
 import type { ValidateOptions } from './commands/validate.js';
@@ -38,6 +42,7 @@ export function createProgram(io: Io, version: string): Program {
   addServe(root, io, end);
   addFileCommands(root, io, end);
   addPolicyCommands(root, io, end);
+  addPushing(root, io, end);
   addAudit(root, io, end);
   addHelpers(root, io, end);
   return { command: root, exitCode: () => exitCode };
@@ -141,6 +146,67 @@ function addPolicyCommands(root: Command, io: Io, end: End): void {
     .action(async (options: SimulateOptions) => {
       const { simulate } = await import('./commands/simulate.js');
       end(await simulate(options, io));
+    });
+}
+
+function addPushing(root: Command, io: Io, end: End): void {
+  const policy = root
+    .command('policy')
+    .summary('change a policy on all replicas')
+    .description('Push a policy to all replicas, see what was pushed, and take it back. Needs redis.');
+  policy.helpCommand(false);
+  policy
+    .command('push')
+    .summary('make a file rule on all replicas')
+    .description(
+      'Make a file rule as the policy of that name on all replicas, whatever their own files say. Exit code 1: ' +
+        'another policy rules than --if-hash says, 66: no such file, 69: Redis does not answer, 78: the policy or the ' +
+        'configuration is invalid; then nothing was changed.',
+    )
+    .argument('<name>', 'name under `policies`')
+    .argument('<file>', 'policy (JSON or YAML)')
+    .option('--config <file>', CONFIG_HELP)
+    .option('--if-hash <hash>', 'only if this policy rules now: its hash, or the first 8 or more digits')
+    .action(async (name: string, file: string, options: PolicyPushOptions) => {
+      const { policyPush } = await import('./commands/policy-push.js');
+      end(await policyPush(name, file, options, io));
+    });
+  policy
+    .command('show')
+    .summary('say what rules, or print it')
+    .description('List which policies rule and where they come from; with a name, print the text of that one.')
+    .argument('[name]', 'name under `policies`')
+    .option('--config <file>', CONFIG_HELP)
+    .option('--json', 'print JSON')
+    .action(async (name: string | undefined, options: PolicyShowOptions) => {
+      const { policyShow } = await import('./commands/policy-show.js');
+      end(await policyShow(name, options, io));
+    });
+  policy
+    .command('history')
+    .summary('list what was pushed')
+    .description('List every push and rollback of a policy, the newest first.')
+    .argument('<name>', 'name under `policies`')
+    .option('--config <file>', CONFIG_HELP)
+    .option('--json', 'print JSON')
+    .action(async (name: string, options: PolicyHistoryOptions) => {
+      const { policyHistory } = await import('./commands/policy-history.js');
+      end(await policyHistory(name, options, io));
+    });
+  policy
+    .command('rollback')
+    .summary('go back to an earlier push, or to the file')
+    .description(
+      'Make an earlier push rule again on all replicas: the one before, or the one that is named. Exit code 1: there ' +
+        'is none, 69: Redis does not answer, 78: it or the configuration is invalid; then nothing was changed.',
+    )
+    .argument('<name>', 'name under `policies`')
+    .argument('[hash]', 'hash of what was pushed, or the first 8 or more digits')
+    .option('--config <file>', CONFIG_HELP)
+    .option('--to-file', 'let the file rule again')
+    .action(async (name: string, hash: string | undefined, options: PolicyRollbackOptions) => {
+      const { policyRollback } = await import('./commands/policy-rollback.js');
+      end(await policyRollback(name, hash, options, io));
     });
 }
 

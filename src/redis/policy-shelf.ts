@@ -25,6 +25,10 @@ export interface PolicyPush extends PolicyText {
   readonly atMs: number;
 }
 
+export interface KeptText extends PolicyText {
+  readonly hash: string;
+}
+
 /** What has to rule for a change to take place. */
 export interface Expectation {
   /** Hash, or the beginning of one. */
@@ -95,10 +99,16 @@ export class PolicyShelf {
   /**
    * Makes an earlier push rule again, or the file.
    *
+   * @param accept gets the text first; what it throws leaves everything as it is
    * @throws {PolicyNotKeptError} there is no such push
    * @throws {StoreAwayError} as for `push`
    */
-  rollback(name: string, target: RollbackTarget, by: Pick<PolicyPush, 'author' | 'atMs'>): Promise<PolicyChange> {
+  rollback(
+    name: string,
+    target: RollbackTarget,
+    by: Pick<PolicyPush, 'author' | 'atMs'>,
+    accept: (text: KeptText) => void,
+  ): Promise<PolicyChange> {
     return this.#change(name, undefined, async ({ entry, nextRevision: revision }) => {
       const before = entry?.state;
       if (target.to === 'file') {
@@ -108,15 +118,10 @@ export class PolicyShelf {
       }
       const push = pushOf(name, await this.history(name), target, before);
       if (before?.source === 'pushed' && before.hash === push.hash) return before;
-      return { name, source: 'pushed', revision, pushed: push.revision, ...(await this.#kept(name, push)), ...by };
+      const kept = await this.#kept(name, push);
+      accept(kept);
+      return { name, source: 'pushed', revision, pushed: push.revision, ...kept, ...by };
     });
-  }
-
-  /** @returns what a rollback to `target` would make rule; undefined for the file */
-  async preview(name: string, target: RollbackTarget): Promise<(PolicyText & { readonly hash: string }) | undefined> {
-    if (target.to === 'file') return undefined;
-    const before = await this.current(name);
-    return this.#kept(name, pushOf(name, await this.history(name), target, before));
   }
 
   /** @returns undefined when nothing was ever pushed, or it cannot be read here */
@@ -269,7 +274,7 @@ export class PolicyShelf {
   }
 
   /** @throws {PolicyNotKeptError} the text is gone */
-  async #kept(name: string, { hash = '' }: HistoryEntry): Promise<PolicyText & { readonly hash: string }> {
+  async #kept(name: string, { hash = '' }: HistoryEntry): Promise<KeptText> {
     const text = await this.#text(name, hash);
     if (text === undefined)
       throw new PolicyNotKeptError(`the text of ${hash} of policy "${name}" is not kept any more`);

@@ -6,9 +6,10 @@ import { systemClock } from '../../src/core/clock.js';
 import { PolicyConflictError, PolicyNotKeptError } from '../../src/redis/policy-errors.js';
 import { RedisLink } from '../../src/redis/link.js';
 import { redisSchema } from '../../src/redis/options.js';
-import { type PolicyPush, PolicyShelf } from '../../src/redis/policy-shelf.js';
+import { type KeptText, type PolicyPush, PolicyShelf } from '../../src/redis/policy-shelf.js';
 import { startRedis, type TestRedis } from '../helpers/redis.js';
 import { RecordingLogger } from '../helpers/start-gateway.js';
+import { waitFor } from '../helpers/wait.js';
 
 let redis: TestRedis;
 const links: RedisLink[] = [];
@@ -21,8 +22,8 @@ afterAll(async () => {
   await redis.stop();
 });
 
-async function open({ secrets = ['one-secret-of-the-fleet'], cap = 1000 } = {}): Promise<PolicyShelf> {
-  const link = new RedisLink(redisSchema.parse({ url: redis.url }), {
+async function open({ secrets = ['one-secret-of-the-fleet'], cap = 1000, url = redis.url } = {}): Promise<PolicyShelf> {
+  const link = new RedisLink(redisSchema.parse({ url }), {
     logger: new RecordingLogger(),
     clock: systemClock,
   });
@@ -40,6 +41,7 @@ const push = (letter: string, text = `text of ${letter}`): PolicyPush => ({
   atMs: 1_000,
 });
 
+const accept = (): void => {};
 const by = { author: 'x@test', atMs: 2_000 };
 
 test('an empty shelf has nothing', async () => {
@@ -48,8 +50,8 @@ test('an empty shelf has nothing', async () => {
   expect(await shelf.all()).toEqual([]);
   expect(await shelf.history('p')).toEqual([]);
   expect(await shelf.version()).toBe(0);
-  await expect(shelf.rollback('p', { to: 'file' }, by)).rejects.toThrow('was never pushed');
-  await expect(shelf.rollback('p', { to: 'previous' }, by)).rejects.toBeInstanceOf(PolicyNotKeptError);
+  await expect(shelf.rollback('p', { to: 'file' }, by, accept)).rejects.toThrow('was never pushed');
+  await expect(shelf.rollback('p', { to: 'previous' }, by, accept)).rejects.toBeInstanceOf(PolicyNotKeptError);
 });
 
 test('what is pushed rules for everybody, and the version grows', async () => {
@@ -118,7 +120,7 @@ test('rolling back goes to the push before, and further back each time', async (
   const shelf = await open();
   for (const letter of ['a', 'b', 'a', 'c']) await shelf.push('p', push(letter));
   const back = async (): Promise<string> => {
-    const { after } = await shelf.rollback('p', { to: 'previous' }, by);
+    const { after } = await shelf.rollback('p', { to: 'previous' }, by, accept);
     return after.source === 'pushed' ? `${after.hash[0]} ${after.text} ${after.author}` : 'file';
   };
   expect([await back(), await back(), await back()]).toEqual([
@@ -138,15 +140,26 @@ test('rolling back goes to the push before, and further back each time', async (
 test('rolling back to a hash, to the file, and from the file to what ruled last', async () => {
   const shelf = await open();
   for (const letter of ['a', 'b', 'c']) await shelf.push('p', push(letter));
-  expect((await shelf.rollback('p', { to: 'hash', hash: 'bbbb' }, by)).after).toMatchObject({ hash: hashOf('b') });
-  await expect(shelf.rollback('p', { to: 'hash', hash: 'dddd' }, by)).rejects.toThrow('nothing with the hash dddd');
-  await expect(shelf.rollback('p', { to: 'hash', hash: '' }, by)).rejects.toThrow('more than one');
-  const { after } = await shelf.rollback('p', { to: 'file' }, by);
+  expect((await shelf.rollback('p', { to: 'hash', hash: 'bbbb' }, by, accept)).after).toMatchObject({
+    hash: hashOf('b'),
+  });
+  await expect(shelf.rollback('p', { to: 'hash', hash: 'dddd' }, by, accept)).rejects.toThrow(
+    'nothing with the hash dddd',
+  );
+  await expect(shelf.rollback('p', { to: 'hash', hash: '' }, by, accept)).rejects.toThrow('more than one');
+  const { after } = await shelf.rollback('p', { to: 'file' }, by, accept);
   expect(after).toMatchObject({ source: 'file', author: 'x@test', atMs: 2_000 });
   expect(await shelf.all()).toMatchObject([{ name: 'p', state: after }]);
   expect((await shelf.history('p'))[0]).toMatchObject({ action: 'file', hash: undefined });
-  expect(await shelf.preview('p', { to: 'previous' })).toMatchObject({ text: 'text of b' });
-  expect((await shelf.rollback('p', { to: 'previous' }, by)).after).toMatchObject({ hash: hashOf('b') });
+  const seen: KeptText[] = [];
+  const refuse = (text: KeptText): void => {
+    seen.push(text);
+    throw new Error('refused');
+  };
+  await expect(shelf.rollback('p', { to: 'previous' }, by, refuse)).rejects.toThrow('refused');
+  expect(seen).toEqual([{ text: 'text of b', format: 'yaml', hash: hashOf('b') }]);
+  expect(await shelf.current('p')).toEqual(after);
+  expect((await shelf.rollback('p', { to: 'previous' }, by, accept)).after).toMatchObject({ hash: hashOf('b') });
 });
 
 test('history is capped, and texts that it no longer names go', async () => {
@@ -159,9 +172,9 @@ test('history is capped, and texts that it no longer names go', async () => {
       .toSorted((one, other) => one.localeCompare(other));
   expect((await shelf.history('p')).map(({ hash }) => hash?.[0])).toEqual(['d', 'c', 'a']);
   expect(await documents()).toEqual(['a', 'c', 'd']);
-  await shelf.rollback('p', { to: 'hash', hash: 'aaaa' }, by);
+  await shelf.rollback('p', { to: 'hash', hash: 'aaaa' }, by, accept);
   expect(await documents()).toEqual(['a', 'c', 'd']);
-  await shelf.rollback('p', { to: 'file' }, by);
+  await shelf.rollback('p', { to: 'file' }, by, accept);
   expect((await shelf.history('p')).map(({ hash }) => hash?.[0])).toEqual([undefined, 'a', 'd']);
   expect(await documents()).toEqual(['a', 'd']);
 });
@@ -191,7 +204,7 @@ test('a record that was moved, cut or sealed by somebody else is there and canno
   expect((await shelf.all()).find(({ name }) => name === 'q')).toMatchObject({ state: undefined });
   await redis.cli('DEL', (await redis.cli('KEYS', '*:doc:*')).trim());
   expect(await shelf.all()).toContainEqual(expect.objectContaining({ name: 'p', state: undefined }));
-  await expect(shelf.rollback('p', { to: 'hash', hash: 'aaaa' }, by)).rejects.toThrow('not kept any more');
+  await expect(shelf.rollback('p', { to: 'hash', hash: 'aaaa' }, by, accept)).rejects.toThrow('not kept any more');
 });
 
 test('a new secret reads what the one before sealed, and keeping seals it anew', async () => {
@@ -207,7 +220,7 @@ test('a new secret reads what the one before sealed, and keeping seals it anew',
 test('what Redis lost is put back, never over something newer', async () => {
   const shelf = await open();
   const old = (await shelf.push('p', push('a'))).after;
-  const file = (await shelf.rollback('p', { to: 'file' }, by)).after;
+  const file = (await shelf.rollback('p', { to: 'file' }, by, accept)).after;
   const version = await shelf.version();
   await redis.cli('FLUSHALL');
   expect(await shelf.keep(old)).toBe(true);
@@ -233,4 +246,28 @@ test('a damaged key ends in an error, not in a policy', async () => {
   await redis.cli('SET', state, 'x');
   await expect(shelf.all()).rejects.toThrow('WRONGTYPE');
   await expect(shelf.push('p', push('c'))).rejects.toThrow('WRONGTYPE');
+});
+
+test('works on Redis Cluster, where one script may not touch keys of two slots', async () => {
+  const node = await startRedis({ args: ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'] });
+  try {
+    await node.cli('CLUSTER', 'ADDSLOTSRANGE', '0', '16383');
+    await waitFor('the cluster', async () => (await node.cli('CLUSTER', 'INFO')).includes('cluster_state:ok'));
+    const shelf = await open({ url: node.url.replace('redis:', 'redis+cluster:'), cap: 2 });
+    for (const letter of ['a', 'b', 'c']) await shelf.push('p', push(letter));
+    const { after } = await shelf.rollback('p', { to: 'previous' }, by, accept);
+    expect(after).toMatchObject({ hash: hashOf('b') });
+    expect(await shelf.all()).toMatchObject([{ name: 'p', state: after }]);
+    await shelf.push('q', push('a'));
+    expect((await shelf.all()).map(({ name }) => name).toSorted((one, other) => one.localeCompare(other))).toEqual([
+      'p',
+      'q',
+    ]);
+    expect(await shelf.version()).toBeGreaterThan(0);
+    await node.cli('FLUSHALL');
+    expect(await shelf.keep(after)).toBe(true);
+    expect(await shelf.current('p')).toEqual(after);
+  } finally {
+    await node.stop();
+  }
 });

@@ -5,6 +5,7 @@ import { redactUrl } from '../../core/redact-url.js';
 import { endpointPaths } from '../endpoints.js';
 import { EXIT } from '../exit-codes.js';
 import type { Io } from '../io.js';
+import { table } from '../table.js';
 
 export interface RoutesOptions {
   config?: string;
@@ -23,7 +24,7 @@ interface RouteRow {
 export async function routes(options: RoutesOptions, io: Io): Promise<number> {
   const config = await loadConfig({ file: options.config, env: io.env, cwd: io.cwd, stdin: io.stdin });
   const rows = rowsOf(config);
-  io.out(options.json === true ? `${JSON.stringify(rows, undefined, 2)}\n` : table(rows));
+  io.out(options.json === true ? `${JSON.stringify(rows, undefined, 2)}\n` : text(rows));
   return EXIT.ok;
 }
 
@@ -38,17 +39,9 @@ function rowsOf(config: GatewayConfig): RouteRow[] {
   }));
 }
 
-function table(rows: readonly RouteRow[]): string {
-  const cells = [
+function text(rows: readonly RouteRow[]): string {
+  return table([
     ['PREFIX', 'UPSTREAM', 'TRANSPORT', 'POLICY', 'ENDPOINTS'],
     ...rows.map((row) => [row.prefix, row.upstream, row.transport, row.policy ?? '-', row.endpoints.join(' ')]),
-  ];
-  const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
-  const lines = cells.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
-  return `${lines.join('\n')}\n`;
+  ]);
 }

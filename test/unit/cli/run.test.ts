@@ -29,6 +29,7 @@ describe('the command line', () => {
       'routes',
       'explain',
       'simulate',
+      'policy',
       'audit',
       'schema',
       'init',
