@@ -332,7 +332,7 @@ describe('the listener', () => {
     expect((await send(forwarder, peer, requestOf())).outcome).toMatchObject({ kind: 'failure', phase: 'not-sent' });
     answerJson(first.response, { ok: true });
     const outcomes = await Promise.all([polite, stubborn]);
-    expect(outcomes.map((each) => each.outcome?.kind).toSorted()).toEqual(['answer', 'failure']);
+    expect(new Set(outcomes.map((each) => each.outcome?.kind))).toEqual(new Set(['answer', 'failure']));
     await within('the listener to close', closed);
   });
 
