@@ -24,6 +24,8 @@ export default defineConfig({
       project('fuzz', 60_000),
       project('clients', 60_000),
       project('conformance', 60_000),
+      // A whole run with its outages is one test.
+      project('chaos', 900_000),
     ],
   },
 });

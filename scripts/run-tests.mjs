@@ -7,12 +7,17 @@
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
+import { provideTools } from './system-tools.mjs';
 import { readTotals, totalLine } from './test-totals.mjs';
 
 const separator = process.argv.indexOf('--');
 const projects = process.argv.slice(2, separator === -1 ? undefined : separator);
 const extra = separator === -1 ? [] : process.argv.slice(separator + 1);
 const outputFile = `.cache/test-results/${projects.join('-')}.json`;
+
+/** Projects whose tests start programs of the system. */
+const NEED_TOOLS = new Set(['integration', 'chaos']);
+if (projects.some((name) => NEED_TOOLS.has(name))) console.log(provideTools());
 
 mkdirSync('.cache/test-results', { recursive: true });
 rmSync(outputFile, { force: true });

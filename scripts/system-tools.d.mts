@@ -1,3 +1,2 @@
-export const UNPACKED: string;
 export function findTool(name: string): { file: string; env: Record<string, string> } | undefined;
 export function provideTools(): string;

@@ -12,7 +12,7 @@ import { delimiter, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 /** Where packages are unpacked when they cannot be installed. */
-export const UNPACKED = resolve(import.meta.dirname, '../.cache/tools/root');
+const UNPACKED = resolve(import.meta.dirname, '../.cache/tools/root');
 const APT_STATE = resolve(import.meta.dirname, '../.cache/tools/apt');
 /** Not every PATH has them. */
 const SYSTEM_FOLDERS = ['/usr/sbin', '/usr/local/sbin'];

@@ -13,7 +13,7 @@ import {
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type SdkUpstream, startSdkUpstream } from '../helpers/sdk-upstream.js';
-import { startTestGateway, type TestGateway } from '../helpers/start-gateway.js';
+import { type ConfigText, startTestGateway, type TestGateway } from '../helpers/start-gateway.js';
 import { waitFor } from '../helpers/wait.js';
 import { type ClientKind, PATIENCE_MS, sdkTransport, textOf } from './sessions-support.js';
 
@@ -121,10 +121,13 @@ interface Subject {
   readonly connect: () => Promise<FullClient>;
 }
 
+/** What clients reach: one gateway, or several that look like one. */
+export type StartGateway = (config: Exclude<ConfigText, string>) => Promise<Pick<TestGateway, 'url' | 'stop'>>;
+
 /** Declares the tests of all pairs with this kind of client. */
-export function describePairs(kind: ClientKind): void {
+export function describePairs(kind: ClientKind, start: StartGateway = startTestGateway): void {
   let upstream: SdkUpstream;
-  let gateway: TestGateway;
+  let gateway: Awaited<ReturnType<StartGateway>>;
 
   beforeAll(async () => {
     upstream = await startSdkUpstream();
@@ -135,7 +138,7 @@ export function describePairs(kind: ClientKind): void {
         { url, prefix: prefixOf(each, 'explicit'), transport: each.transport, inFlight: 1000 },
       ];
     });
-    gateway = await startTestGateway({ upstreams });
+    gateway = await start({ upstreams });
   });
 
   afterAll(async () => {

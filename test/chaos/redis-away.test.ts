@@ -1,0 +1,177 @@
+/**
+ * Redis dies or stands still while replicas serve: what is denied stays denied, nobody waits for Redis, each limit does what it was
+ * told to do, and all is shared again soon after Redis is back.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { delay } from '../helpers/wait.js';
+import { type Call, isGood } from './history.js';
+import { startLoad } from './load.js';
+import { CYCLES, isFull, Rig, SEED, summary } from './rig.js';
+
+const OUTAGE_MS = isFull ? 10_000 : 4000;
+const SHARED_AGAIN_WITHIN_MS = 3000;
+/** Nobody waits more than 100 ms for Redis; the rest is for going on without it. */
+const MOST_DELAY_MS = 150;
+const LIMIT = 30;
+
+interface Outage {
+  readonly kind: 'kill' | 'pause';
+  /** Redis answers nothing from here ... */
+  readonly fromMs: number;
+  /** ... to here. */
+  readonly toMs: number;
+  /** It answers again. */
+  readonly readyMs: number;
+}
+
+const cycles = Array.from({ length: CYCLES }, (_, cycle) => cycle);
+const modes = ['local', 'deny', 'allow'] as const;
+/** Each outage has limits of its own, so that none is used up before. */
+const toolsOf = (outage: string) => modes.map((mode) => `${outage}_${mode}`);
+const outageNames = (kind: Outage['kind']) => cycles.map((cycle) => `${kind}_${cycle}`);
+const allOutages = [...outageNames('kill'), ...outageNames('pause')];
+
+let rig: Rig;
+const outages: Outage[] = [];
+const figures: Record<string, unknown> = {};
+
+beforeAll(async () => {
+  const perOutage = allOutages.flatMap((outage) =>
+    modes.map((mode) => ({
+      name: `${outage}_${mode}`,
+      per: ['tool'],
+      match: { tool: `${outage}_${mode}` },
+      limit: `${LIMIT}/h`,
+      onStoreFailure: mode,
+    })),
+  );
+  // Puts Redis into the way of every call, without ever refusing one.
+  const everywhere = { name: 'everywhere', per: ['tool'], limit: '1000000/m', onStoreFailure: 'allow' };
+  rig = await Rig.start({
+    name: 'redis-away',
+    replicas: 3,
+    tools: ['echo', 'forbidden', 'second', 'after', ...allOutages.flatMap(toolsOf)],
+    config: {
+      rateLimits: {
+        limits: [
+          everywhere,
+          { name: 'second', per: ['tool'], match: { tool: 'second' }, limit: '1000/s', onStoreFailure: 'deny' },
+          { name: 'after', per: ['tool'], match: { tool: 'after' }, limit: `${LIMIT}/h`, onStoreFailure: 'deny' },
+          ...perOutage,
+        ],
+      },
+    },
+  });
+});
+afterAll(async () => {
+  await rig.close();
+});
+
+/** Redis away, with bursts of calls meanwhile. @returns what each mode admitted */
+async function goAway(kind: Outage['kind'], name: string): Promise<Record<string, number>> {
+  rig.mark(`${kind} ${name}`);
+  if (kind === 'kill') await rig.redis.kill();
+  else rig.redis.pause();
+  const fromMs = rig.mark('away');
+  const admitted: Record<string, number> = {};
+  for (const mode of modes) admitted[mode] = await rig.burst(`${name}_${mode}`, 2 * LIMIT);
+  await delay(Math.max(0, fromMs + OUTAGE_MS - performance.now()));
+  const toMs = rig.mark('back');
+  if (kind === 'kill') await rig.redis.restart();
+  else rig.redis.resume();
+  outages.push({ kind, fromMs, toMs, readyMs: rig.mark('ready') });
+  return admitted;
+}
+
+describe.each(['kill', 'pause'] as const)('Redis away by %s', (kind) => {
+  test('each limit does what it was told; shared again soon after', async () => {
+    const before = outages.length;
+    const load = startLoad({
+      clients: rig.clients,
+      callsPerSecond: 60,
+      seed: SEED,
+      tool: 'echo',
+      delayMs: () => 0,
+    });
+    const denied = startLoad({
+      clients: rig.clients,
+      callsPerSecond: 20,
+      seed: SEED + 1,
+      tool: 'forbidden',
+      delayMs: () => 0,
+    });
+    // Admitted only while Redis answers: shows when limits are shared again.
+    const probes = startLoad({
+      clients: rig.clients,
+      callsPerSecond: 20,
+      seed: SEED + 2,
+      tool: 'second',
+      delayMs: () => 0,
+    });
+    await delay(4000);
+    const admitted: Record<string, number>[] = [];
+    for (const name of outageNames(kind)) {
+      admitted.push(await goAway(kind, name));
+      await delay(SHARED_AGAIN_WITHIN_MS + 1000);
+    }
+    await Promise.all([load.stop(), denied.stop(), probes.stop()]);
+
+    const own = outages.slice(before);
+    const { calls } = rig.history;
+    const echoes = calls.filter(({ tool, sentAtMs }) => tool === 'echo' && sentAtMs > (own[0]?.fromMs ?? 0) - 4000);
+    const quiet = echoes.filter((call) => !own.some((each) => touches(call, each)));
+    const disturbed = echoes.filter((call) => own.some((each) => touches(call, each)));
+    const noiseMs = Math.max(...quiet.map(latencyMs));
+    const worstMs = Math.max(...disturbed.map(latencyMs));
+    const sharedAfterMs = own.map(({ readyMs }) => firstGood(calls, 'second', readyMs) - readyMs);
+    figures[kind] = {
+      admitted,
+      quietMs: summary(quiet.map(latencyMs)),
+      awayMs: summary(disturbed.map(latencyMs)),
+      sharedAfterMs: sharedAfterMs.map(Math.round),
+    };
+    const limited = new Set(['second', ...allOutages.flatMap(toolsOf)]);
+    const violations = rig.violations({
+      mayFail: ({ tool, outcome }) =>
+        (tool === 'forbidden' && outcome?.kind === 'error' && outcome.reason.includes('Access denied')) ||
+        (limited.has(tool) && outcome?.kind === 'error' && outcome.reason.includes('rate_limited')),
+    });
+    await rig.report(figures, violations);
+
+    expect(calls.filter(({ tool }) => tool === 'forbidden').length).toBeGreaterThan(100);
+    expect(rig.executed('forbidden')).toBe(0);
+    expect(violations).toEqual([]);
+    for (const each of admitted) {
+      expect(each['deny']).toBe(0);
+      expect(each['local']).toBeGreaterThan(0);
+      expect(each['local']).toBeLessThanOrEqual(LIMIT);
+      expect(each['allow']).toBe(2 * LIMIT);
+    }
+    for (const { fromMs, toMs } of own) expect(rig.executed('second', fromMs, toMs)).toBe(0);
+    // What a call takes while all is well, in this very run, is not Redis's doing.
+    expect(worstMs).toBeLessThanOrEqual(MOST_DELAY_MS + noiseMs);
+    expect(Math.max(...sharedAfterMs)).toBeLessThanOrEqual(SHARED_AGAIN_WITHIN_MS);
+  });
+});
+
+test('after all outages limits are exact again', async () => {
+  expect(await rig.burst('after', 2 * LIMIT)).toBe(LIMIT);
+  expect(rig.executed('after')).toBe(LIMIT);
+});
+
+function touches(call: Call, { fromMs, toMs }: Outage): boolean {
+  return call.sentAtMs <= toMs + SHARED_AGAIN_WITHIN_MS && !endedBefore(call, fromMs);
+}
+
+function endedBefore({ outcome }: Call, atMs: number): boolean {
+  return outcome !== undefined && outcome.atMs < atMs;
+}
+
+function latencyMs({ sentAtMs, outcome }: Call): number {
+  return (outcome?.atMs ?? Infinity) - sentAtMs;
+}
+
+function firstGood(calls: readonly Call[], tool: string, fromMs: number): number {
+  const good = calls.filter((call) => call.tool === tool && call.sentAtMs >= fromMs && isGood(call));
+  return Math.min(...good.map(({ outcome }) => outcome?.atMs ?? Infinity));
+}

@@ -1,0 +1,171 @@
+/**
+ * What every scenario runs on: upstreams that count, Redis, replicas behind nginx, clients under load, and the history of it all,
+ * which is kept in `.cache/chaos/` with the seed and the load of the machine.
+ */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { cpus, loadavg } from 'node:os';
+import { countingServer } from '../helpers/counting-server.js';
+import { startRedis, type TestRedis } from '../helpers/redis.js';
+import { type Replica, type Replicas, startReplicas } from '../helpers/replicas.js';
+import { type SdkUpstream, startSdkUpstream } from '../helpers/sdk-upstream.js';
+import { CLIENT_KINDS } from '../integration/sessions-support.js';
+import { ChaosClient } from './client.js';
+import { type Allowances, History, quantile } from './history.js';
+
+/** Thorough before a release, quick in continuous integration. */
+export const isFull = process.env['CHAOS_SCALE'] === 'full';
+export const CYCLES = isFull ? 10 : 3;
+export const CALLS_PER_SECOND = 100;
+const RESULTS = '.cache/chaos';
+
+/** Another one each time; set CHAOS_SEED to repeat a run. */
+export const SEED = Number(process.env['CHAOS_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+
+/** Names of upstreams, by the transport between them and the gateway; also the prefixes of their routes. */
+export const ROUTES = ['from-sse', 'from-http'] as const;
+
+export interface RigOptions {
+  /** Of the files that are written. */
+  readonly name: string;
+  readonly replicas: number;
+  /** Default: yes. */
+  readonly withRedis?: boolean;
+  readonly tools: readonly string[];
+  /** Sessions per kind of client and route. Default: 3. */
+  readonly sessionsEach?: number;
+  /** Of gateway.yaml, besides the upstreams. */
+  readonly config?: Readonly<Record<string, unknown>>;
+}
+
+export class Rig {
+  readonly upstream: SdkUpstream;
+  readonly fleet: Replicas;
+  readonly clients: readonly ChaosClient[];
+  readonly history: History;
+  readonly #redis: TestRedis | undefined;
+  readonly #name: string;
+  readonly #events: { readonly atMs: number; readonly event: string }[] = [];
+
+  private constructor(
+    name: string,
+    upstream: SdkUpstream,
+    redis: TestRedis | undefined,
+    fleet: Replicas,
+    clients: readonly ChaosClient[],
+    history: History,
+  ) {
+    this.#name = name;
+    this.upstream = upstream;
+    this.#redis = redis;
+    this.fleet = fleet;
+    this.clients = clients;
+    this.history = history;
+  }
+
+  static async start(options: RigOptions): Promise<Rig> {
+    const { name, replicas: count, withRedis = true, tools, sessionsEach = 3, config = {} } = options;
+    const opened: (() => Promise<void>)[] = [];
+    try {
+      const upstream = await startSdkUpstream({ createServer: countingServer(tools) });
+      opened.push(() => upstream.close());
+      const redis = withRedis ? await startRedis() : undefined;
+      if (redis !== undefined) opened.push(() => redis.stop());
+      const urls = { 'from-sse': upstream.urls.sse, 'from-http': upstream.urls.streamable };
+      const upstreams = ROUTES.map((prefix) => ({ url: urls[prefix], prefix, inFlight: 1000, policy: 'chaos' }));
+      const policies = { chaos: { version: '1.0', name: 'chaos', default: 'allow', deny: ['forbidden*'] } };
+      const fleet = await startReplicas({
+        count,
+        ...(redis === undefined ? {} : { redis }),
+        config: { upstreams, policies, ...config },
+      });
+      opened.push(() => fleet.stop());
+      const history = new History();
+      const clients = await openClients(fleet.url, history, sessionsEach);
+      return new Rig(name, upstream, redis, fleet, clients, history);
+    } catch (error) {
+      for (const close of opened.toReversed()) await close();
+      throw error;
+    }
+  }
+
+  get redis(): TestRedis {
+    if (this.#redis === undefined) throw new Error('this rig has no Redis');
+    return this.#redis;
+  }
+
+  /** By nonce. */
+  get executions(): ReadonlyMap<string, number> {
+    return this.upstream.state.executions;
+  }
+
+  /** Executions of calls of a tool that were sent between two times. */
+  executed(tool: string, fromMs = 0, toMs = Number.POSITIVE_INFINITY): number {
+    const calls = this.history.calls.filter((call) => call.tool === tool);
+    const sent = calls.filter(({ sentAtMs }) => sentAtMs >= fromMs && sentAtMs < toMs);
+    return sent.reduce((sum, { nonce }) => sum + (this.executions.get(nonce) ?? 0), 0);
+  }
+
+  /** Calls made at once, each of the next client, so that all replicas see some. @returns how many were admitted */
+  async burst(tool: string, count: number): Promise<number> {
+    const rounds = Array.from({ length: Math.ceil(count / this.clients.length) }, () => this.clients).flat();
+    const answers = await Promise.all(rounds.slice(0, count).map((client) => client.call(tool)));
+    return answers.filter(Boolean).length;
+  }
+
+  /** Writes down that something was done. @returns when, in ms of `performance.now()` */
+  mark(event: string): number {
+    const atMs = performance.now();
+    this.#events.push({ atMs, event });
+    return atMs;
+  }
+
+  replica(index: number): Replica {
+    const replica = this.fleet.replicas[index];
+    if (replica === undefined) throw new Error(`there is no replica ${index}`);
+    return replica;
+  }
+
+  violations(allowances: Allowances = {}): string[] {
+    return this.history.violations(this.executions, allowances);
+  }
+
+  /** Keeps the history on disk and prints the figures. */
+  async report(figures: Readonly<Record<string, unknown>>, violations: readonly string[]): Promise<void> {
+    const stamp = isFull ? `-${new Date().toISOString().replaceAll(/[:.]/g, '-')}` : '';
+    const machine = { cpus: cpus().length, loadAverage: loadavg().map((value) => Number(value.toFixed(2))) };
+    const facts = { scenario: this.#name, seed: SEED, cycles: CYCLES, machine, calls: this.history.calls.length };
+    const calls = this.history.calls.map((call) => ({ ...call, executions: this.executions.get(call.nonce) ?? 0 }));
+    const lines = [{ ...facts, figures, violations }, ...this.#events, ...calls].map((line) => JSON.stringify(line));
+    await mkdir(RESULTS, { recursive: true });
+    await writeFile(`${RESULTS}/${this.#name}${stamp}.jsonl`, `${lines.join('\n')}\n`);
+    const logs = this.fleet.replicas.map((each, index) => `== replica ${index}\n${each.output}`);
+    await writeFile(`${RESULTS}/${this.#name}${stamp}.log`, logs.join('\n'));
+    await writeFile(`${RESULTS}/${this.#name}${stamp}.access.log`, (await this.fleet.nginx.requests()).join('\n'));
+    console.log(JSON.stringify({ ...facts, figures, violations: violations.length }));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.clients.map((each) => each.close()));
+    await this.fleet.stop();
+    await this.#redis?.stop();
+    await this.upstream.close();
+  }
+}
+
+async function openClients(base: string, history: History, sessionsEach: number): Promise<ChaosClient[]> {
+  const clients: ChaosClient[] = [];
+  for (const kind of CLIENT_KINDS) {
+    for (const prefix of ROUTES) {
+      for (let index = 0; index < sessionsEach; index += 1) {
+        clients.push(await ChaosClient.open({ kind, name: `${kind}-${prefix}-${index}`, base, prefix, history }));
+      }
+    }
+  }
+  return clients;
+}
+
+/** For reports. */
+export function summary(values: readonly number[]): Readonly<Record<string, number>> {
+  const [p50, p99, max] = [0.5, 0.99, 1].map((fraction) => Math.round(quantile(values, fraction)));
+  return { count: values.length, p50: p50 ?? Number.NaN, p99: p99 ?? Number.NaN, max: max ?? Number.NaN };
+}
