@@ -80,7 +80,10 @@ export class PolicyRecords {
   }
 
   openRule(sealed: Buffer, name: string): PolicyRule | undefined {
-    return this.#open(sealed, `policy rule ${name}`, ruleSchema);
+    const opened = this.#open(sealed, `policy rule ${name}`, ruleSchema);
+    if (opened === undefined) return undefined;
+    const { v: _, ...rule } = opened;
+    return rule;
   }
 
   sealText({ name, hash: of, text, format }: PushedPolicy): Buffer {

@@ -310,6 +310,19 @@ describe('what cannot be used here', () => {
     expect(() => able.subject.apply(configOf())).toThrow(ConfigError);
   });
 
+  test('of what is on disk does not matter once the shelf has something newer', async () => {
+    const shelf = new FakeShelf();
+    shelf.put(pushed(1, NEEDS_ENV));
+    await replica(shelf, { base: configOf('policy: { env: { REGION: eu } }\n') }).start();
+    shelf.isAway = true;
+    await expect(replica(shelf).start()).rejects.toBeInstanceOf(ConfigError);
+    shelf.isAway = false;
+    shelf.put(pushed(2, policyText('second')));
+    const one = replica(shelf);
+    await one.start();
+    expect(one.rules()).toBe(`${rule('second')} 1`);
+  });
+
   test('because its secret is another refuses the start as well', async () => {
     const shelf = new FakeShelf();
     shelf.entries.set('p', { name: 'p', revision: 4, state: undefined });
@@ -416,6 +429,7 @@ describe('a shelf that lost what it had', () => {
     shelf.put(toFile(7));
     const one = replica(shelf);
     await one.start();
+    await one.heartbeat();
     shelf.put(pushed(5, policyText('stale')));
     await one.heartbeat();
     expect(one.rules()).toBe(`${OF_FILE} 1`);
