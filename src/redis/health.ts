@@ -1,6 +1,7 @@
-/** Asks a server, or all masters of a cluster, whether it can be worked with. */
+/** Asks a server, or all masters of a cluster, whether it can be worked with, and prepares it for that. */
 import type { Cluster, Redis } from 'ioredis';
 import type { RedisCommands } from './client.js';
+import { loadScripts } from './script.js';
 
 export interface ServerFacts {
   /** How long the server has been running; undefined when it does not tell. */
@@ -10,7 +11,7 @@ export interface ServerFacts {
 /** @throws {Error} it cannot be worked with, or the connection was lost meanwhile */
 export async function checkHealth(client: RedisCommands): Promise<ServerFacts> {
   if (client.isCluster) await checkCluster(client as Cluster);
-  else await (client as Redis).ping();
+  else await checkServer(client as Redis);
   const info = await readInfo(client);
   if (!client.isCluster && info.get('role') === 'slave') throw new ReadonlyServerError();
   const uptimeSeconds = Number(info.get('uptime_in_seconds') ?? Number.NaN);
@@ -24,10 +25,14 @@ export class ReadonlyServerError extends Error {
   }
 }
 
+async function checkServer(server: Redis): Promise<void> {
+  await Promise.all([server.ping(), loadScripts(server)]);
+}
+
 async function checkCluster(cluster: Cluster): Promise<void> {
   const masters = cluster.nodes('master');
   if (masters.length === 0) throw new Error('no master of the cluster is known');
-  await Promise.all(masters.map((master) => master.ping()));
+  await Promise.all(masters.map(checkServer));
   const state = parseInfo(await cluster.cluster('INFO')).get('cluster_state');
   if (state !== 'ok') throw new Error(`the cluster is in state ${state ?? 'unknown'}`);
 }

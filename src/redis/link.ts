@@ -84,7 +84,7 @@ export class RedisLink {
   }
 
   /**
-   * @param work sends commands at once and gives the promise of their answer
+   * @param work sends commands at once, none that blocks, and gives the promise of their answer
    * @throws {StoreAwayError} at once while Redis is away, after 100 ms when it hangs
    * @throws {Error} whatever `work` throws, such as a `ReplyError` about one command
    */

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { refuse } from '../core/option-schemas.js';
 import { parseRedisUrl, type RedisEndpoint } from './url.js';
 
-export type { RedisEndpoint, RedisNode } from './url.js';
+export type { RedisEndpoint } from './url.js';
 
 export interface RedisOptions {
   readonly endpoint: RedisEndpoint;

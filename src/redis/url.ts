@@ -1,6 +1,6 @@
 /** Reads the URL of a Redis, a group of sentinels or a cluster. What it finds wrong never repeats the URL: it holds a password. */
 
-export interface RedisNode {
+interface RedisNode {
   readonly host: string;
   readonly port: number;
 }

@@ -68,6 +68,26 @@ describe('when Redis dies', () => {
     stop();
   });
 
+  test('scripts keep their order from the first command to the new server on', async () => {
+    const push = new Script(`return redis.call('RPUSH', KEYS[1], ARGV[1]) -- in order`);
+    const { link } = await connected();
+    await redis.kill();
+    await waitFor('the link to notice', () => !link.isUp);
+    let sent = 0;
+    const send = () => {
+      sent += 1;
+      link.post(10, (commands) => push.run(commands, ['pushed'], [sent]));
+      if (sent < 200) setImmediate(send);
+    };
+    const stop = link.listen({ up: send });
+    await redis.restart();
+    await waitFor('all', async () => (await redis.cli('LLEN', 'pushed')) === '200');
+    stop();
+    const pushed = (await redis.cli('LRANGE', 'pushed', '0', '-1')).split('\n').map(Number);
+    expect(pushed).toEqual(Array.from({ length: 200 }, (_, index) => index + 1));
+    expect(await redis.cli('INFO', 'errorstats')).not.toContain('NOSCRIPT');
+  });
+
   test('without one at start, connecting ends and goes on behind the scenes', async () => {
     const port = await freePort();
     const { link, events } = open(`redis://127.0.0.1:${port}`);

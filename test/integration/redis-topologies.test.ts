@@ -1,5 +1,6 @@
 /** Redis behind sentinels, as a cluster, and over TLS. */
 import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { MemoryPinStore } from '../../src/policy/tool-pins.js';
@@ -88,7 +89,7 @@ test('over TLS, a server that is trusted is served and one that is not is away',
 
     const { stdout } = await promisify(execFile)(
       process.execPath,
-      ['--import', 'tsx', 'test/helpers/ping-redis.ts', url],
+      ['--import', 'tsx', fileURLToPath(new URL('../helpers/ping-redis.ts', import.meta.url)), url],
       { env: { ...process.env, NODE_EXTRA_CA_CERTS: `${FIXTURES}/ca.pem` } },
     );
     expect(JSON.parse(stdout)).toMatchObject({ answer: 'PONG' });

@@ -101,8 +101,10 @@ function mayImport(each: Import, target: string): boolean {
   const to = folderOf(target);
   if (to === from || ALLOWED.get(from)?.includes(to) === true) return true;
   const isLeafType = LEAVES.includes(from) && LEAVES.includes(to);
+  // What is kept in Redis is described by those who keep it.
+  const isStoredType = from === 'redis' && to === 'cluster';
   const isDomainType = from === 'cli' && (DOMAINS.includes(to) || to === 'protocol');
-  if (each.typeOnly && (isLeafType || isDomainType)) return true;
+  if (each.typeOnly && (isLeafType || isStoredType || isDomainType)) return true;
   // Configuration assembles what each domain says about its own settings, and sees nothing else of it.
   return from === 'config' && (DOMAINS.includes(to) || to === 'core') && /(^|\/|-)options\.ts$/.test(target);
 }
