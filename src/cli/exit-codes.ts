@@ -23,6 +23,7 @@ const BY_CODE: ReadonlyMap<unknown, number> = new Map([
   ['EROFS', EXIT.notPermitted],
   ['NOT_PERMITTED', EXIT.notPermitted],
   ['REQUIRED_UPSTREAM', EXIT.unavailable],
+  ['REQUIRED_STORE', EXIT.unavailable],
   ['STORE_AWAY', EXIT.unavailable],
   ['POLICY_CONFLICT', EXIT.no],
   ['POLICY_NOT_KEPT', EXIT.no],

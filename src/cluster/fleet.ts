@@ -25,6 +25,8 @@ export interface Heartbeat {
   readonly members: readonly Member[];
   /** Grows with each change of a shared policy. */
   readonly policyVersion: number;
+  /** Another one than before: the memory has lost what it held. */
+  readonly generation: string;
 }
 
 /** Where replicas are registered. */
@@ -44,6 +46,8 @@ export interface FleetListener {
   vanished(members: readonly Member[]): void;
   /** This process stood still for longer than its lease: before it acts for a session again, it has to ask whose it is. */
   overslept(): void;
+  /** The shared memory was emptied. */
+  memoryLost(): void;
 }
 
 export const HEARTBEAT_MS = 400;
@@ -65,6 +69,7 @@ export class Fleet {
   #timer: NodeJS.Timeout | undefined;
   #lastTickMs: number;
   #isBeating = false;
+  #generation: string | undefined;
 
   constructor(me: Member, store: FleetStore, clock: Clock, logger: Logger, listener: FleetListener) {
     this.#me = me;
@@ -156,7 +161,9 @@ export class Fleet {
   async #beat(): Promise<void> {
     this.#isBeating = true;
     try {
-      const { members, policyVersion } = await this.#store.beat(this.#me, LEASE_MS);
+      const { members, policyVersion, generation } = await this.#store.beat(this.#me, LEASE_MS);
+      if (this.#generation !== undefined && generation !== this.#generation) this.#listener.memoryLost();
+      this.#generation = generation;
       this.#learn(members);
       this.#listener.policyVersion(policyVersion);
     } catch {

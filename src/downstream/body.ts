@@ -1,6 +1,7 @@
 /** Reading a request body: all of it, within bounds, or not at all. */
 import type { IncomingMessage } from 'node:http';
 import { HttpRefusalError } from './errors.js';
+import type { HttpExchange } from './http-exchange.js';
 
 /**
  * Checks what the headers say of the body.
@@ -32,7 +33,13 @@ export interface BodyReceiver {
 }
 
 /** Nothing is told when the client goes away before the end: there is nobody left to answer. */
-export function readBody(request: IncomingMessage, maxBytes: number, receiver: BodyReceiver): void {
+export function readBody({ request, body }: HttpExchange, maxBytes: number, receiver: BodyReceiver): void {
+  if (body === undefined) readRequest(request, maxBytes, receiver);
+  else if (body.length > maxBytes) receiver.onRefused(tooLarge(maxBytes));
+  else receiver.onBody(body);
+}
+
+function readRequest(request: IncomingMessage, maxBytes: number, receiver: BodyReceiver): void {
   let first: Buffer | undefined;
   let chunks: Buffer[] | undefined;
   let bytes = 0;

@@ -59,6 +59,8 @@ export interface RouteDoor {
    * @throws {OverloadedError | TooManySessionsError}
    */
   open(kind: DownstreamKind, caller: Caller): ClientSession;
+  /** Whether a session of this id is here, whoever asks. */
+  holds(id: string): boolean;
   /** @throws {SessionUnknownError} */
   resolve(id: string, kind: DownstreamKind, caller: Caller): ClientSession;
   /**

@@ -30,6 +30,11 @@ export class EndpointTable {
     }
   }
 
+  /** By name, as another replica says it. */
+  named(prefix: string, kind: string): Endpoint | undefined {
+    return this.#byPath.get(`/${prefix}/${kind}`);
+  }
+
   /** @param hostPrefix The route the host name stands for; there the bare paths are its own. */
   find(path: string, hostPrefix: string | undefined): Endpoint | undefined {
     if (hostPrefix === undefined) return this.#byPath.get(path);

@@ -11,6 +11,7 @@ import type { ClientStream } from '../protocol/transport.js';
 import type { BufferBudget } from './buffer-budget.js';
 import { toWireError } from './error-response.js';
 import { ReplayLog } from './replay-log.js';
+import type { AskedRequest, StreamEvent, StreamJournal, StreamSnapshot } from '../protocol/stream-journal.js';
 import { encodeMessageEvent, encodePrimingEvent, eventId, KEEP_ALIVE_COMMENT } from './sse-encode.js';
 
 export interface EventStreamOptions {
@@ -23,14 +24,24 @@ export interface EventStreamOptions {
 /** The session a stream belongs to, as far as the stream needs it. */
 export interface EventStreamOwner {
   readonly sessionId: string;
+  /** Undefined: nobody goes on with the session elsewhere. */
+  readonly journal: StreamJournal | undefined;
   nextSequence(): number;
   pressed(isPressed: boolean): void;
+  /** Something was written down. */
+  noteSaid(): void;
   /** The connection under the stream ended before the stream did. */
   cut(stream: EventStream): void;
   /** Everything was said and written. */
   ended(stream: EventStream): void;
   /** The client is away and a response no longer fits. */
   overflowed(stream: EventStream): void;
+}
+
+export interface StreamBeginning {
+  readonly isGeneral: boolean;
+  /** Those it answers; none when it is the session's general stream. */
+  readonly requests: readonly AskedRequest[];
 }
 
 export const KEEP_ALIVE_MS = 15_000;
@@ -41,6 +52,8 @@ const SLICE_BYTES = 64 * 1024;
 
 export class EventStream implements ClientStream {
   readonly #owner: EventStreamOwner;
+  readonly #requests: readonly AskedRequest[];
+  readonly isGeneral: boolean;
   readonly #options: EventStreamOptions;
   readonly #log: ReplayLog;
   #response: ServerResponse | undefined;
@@ -53,11 +66,44 @@ export class EventStream implements ClientStream {
   #keepAlive: Timer | undefined;
   #writeDeadline: Timer | undefined;
 
-  constructor(owner: EventStreamOwner, options: EventStreamOptions) {
+  /** @param begun What it answers, or what another replica left of it. */
+  constructor(owner: EventStreamOwner, options: EventStreamOptions, begun: StreamBeginning | StreamSnapshot) {
     this.#owner = owner;
     this.#options = options;
-    this.openedAt = owner.nextSequence();
+    this.#requests = begun.requests;
+    this.isGeneral = begun.isGeneral;
+    this.openedAt = 'openedAt' in begun ? begun.openedAt : owner.nextSequence();
     this.#log = new ReplayLog(options.bufferBytes, options.budget, this.openedAt);
+    if ('openedAt' in begun) {
+      this.#isFinished = begun.isFinished;
+      this.#log.restore(begun);
+    } else owner.journal?.opened(this.openedAt, this.isGeneral, this.#requests);
+  }
+
+  /** What another replica needs to go on with it. */
+  get snapshot(): StreamSnapshot {
+    const { events, forgottenUpTo, waitingCount: waiting } = this.#log;
+    const { openedAt, isGeneral } = this;
+    return {
+      openedAt,
+      isGeneral,
+      requests: this.#requests,
+      events,
+      forgottenUpTo,
+      waiting,
+      isFinished: this.#isFinished,
+    };
+  }
+
+  /** Requests it was opened for and has not answered, as far as it still knows. */
+  get unanswered(): readonly AskedRequest[] {
+    const answered = new Set(this.#log.events.map(({ answers }) => answers));
+    return this.#requests.filter(({ id }) => !answered.has(id));
+  }
+
+  /** The oldest sequence that somebody who goes on with it needs. */
+  neededFrom(tailBytes: number): number {
+    return this.#log.tailStart(tailBytes) ?? Math.max(this.#log.forgottenUpTo, this.openedAt);
   }
 
   /** The sequence of the event that opens the stream; a client that has seen nothing else may resume behind it. */
@@ -92,6 +138,7 @@ export class EventStream implements ClientStream {
   attach(response: ServerResponse, afterSequence?: number): void {
     this.#release()?.destroy();
     if (afterSequence !== undefined) this.#log.rewindTo(afterSequence);
+    if (this.#log.waitingBytes > 0) this.#owner.journal?.attached(this.openedAt);
     this.#response = response;
     this.#isBlocked = response.writableNeedDrain;
     response.on('drain', this.#onDrain);
@@ -105,7 +152,12 @@ export class EventStream implements ClientStream {
     if (this.#isFinished) return;
     const sequence = this.#owner.nextSequence();
     const bytes = encodeMessageEvent(eventId(this.#owner.sessionId, sequence), message.raw);
-    this.#append(sequence, bytes, message.kind === 'notification');
+    this.#append({
+      sequence,
+      bytes,
+      isNotification: message.kind === 'notification',
+      answers: message.kind === 'response' ? message.id : undefined,
+    });
   }
 
   answer(message: Message): void {
@@ -123,13 +175,15 @@ export class EventStream implements ClientStream {
   /** Gives the client an event id to come back with before anything was said. */
   prime(): void {
     const sequence = this.#owner.nextSequence();
-    this.#append(sequence, Buffer.from(encodePrimingEvent(eventId(this.#owner.sessionId, sequence))), true);
+    const bytes = Buffer.from(encodePrimingEvent(eventId(this.#owner.sessionId, sequence)));
+    this.#append({ sequence, bytes, isNotification: true, answers: undefined });
   }
 
   /** Everything this stream was opened for has been said; its connection ends when all is written. */
   finish(): void {
     if (this.#isFinished) return;
     this.#isFinished = true;
+    this.#owner.journal?.finished(this.openedAt);
     if (this.#response === undefined) this.#owner.ended(this);
     else this.#write();
   }
@@ -148,8 +202,12 @@ export class EventStream implements ClientStream {
     this.#release()?.end();
   }
 
-  #append(sequence: number, bytes: Buffer, isNotification: boolean): void {
-    const fits = this.#log.append(sequence, bytes, isNotification, this.#response === undefined);
+  /** Written down before the client can have it: what it has seen must be known to whoever goes on. */
+  #append(event: StreamEvent & { readonly bytes: Buffer }): void {
+    const isWaiting = this.#response === undefined;
+    this.#owner.journal?.said(this.openedAt, this.isGeneral, event, isWaiting);
+    const fits = this.#log.append(event, isWaiting);
+    if (this.#owner.journal !== undefined) this.#owner.noteSaid();
     if (!fits) this.#owner.overflowed(this);
     else this.#write();
   }

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as TlsServer } from 'node:https';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from '../core/logger.js';
 import type { RequestClock } from '../metrics/request-clock.js';
@@ -11,9 +12,10 @@ import { OverloadedError } from '../protocol/session-errors.js';
 import type { AuthFailureHook } from './caller-identity.js';
 import { ClientAddresses } from './client-address.js';
 import type { Caller } from './client-session.js';
+import type { Elsewhere } from './elsewhere.js';
 import { type Endpoint, METHODS } from './endpoints.js';
 import { HttpRefusalError } from './errors.js';
-import type { HttpExchange } from './http-exchange.js';
+import { type HttpExchange, refuseOrMove } from './http-exchange.js';
 import { createNodeServer, type TlsFiles } from './node-server.js';
 import { isMetadataPath } from './oauth-metadata.js';
 import { createOpsApp, isOperatorPath, type OpsView, PROBE_PATHS } from './ops-routes.js';
@@ -38,6 +40,8 @@ export interface HttpListenerDependencies {
   readonly requestClock: RequestClock;
   /** Told of everyone who is turned away. */
   readonly onAuthFailure?: AuthFailureHook;
+  /** Undefined: there are no other replicas. */
+  readonly elsewhere?: Elsewhere | undefined;
 }
 
 /** One request that passed the guards, with what its answer has to carry. */
@@ -121,9 +125,15 @@ export class HttpListener {
 
   /** Stops accepting; what is still open is cut. */
   async close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    const closed = this.#server.listening
+      ? new Promise<void>((resolve) => this.#server.close(() => resolve()))
+      : this.#whenDeserted();
     this.#server.closeAllConnections();
     await closed;
+  }
+
+  async #whenDeserted(): Promise<void> {
+    while ((await this.connectionCount()) > 0) await nextTurn();
   }
 
   #createServer(): Server {
@@ -203,6 +213,35 @@ export class HttpListener {
   }
 
   #dispatch(endpoint: Endpoint, exchange: HttpExchange): void {
+    if (this.#dependencies.elsewhere?.takes(endpoint, exchange) !== true) this.#serveHere(endpoint, exchange);
+  }
+
+  /** Serves a request that was found to belong here, whatever came before. */
+  serveHere(endpoint: Endpoint, exchange: HttpExchange): void {
+    try {
+      this.#serveHere(endpoint, exchange);
+    } catch (error) {
+      refuseOrMove(exchange, error, exchange.body);
+    }
+  }
+
+  /** The endpoint that another replica means. */
+  endpoint(prefix: string, kind: string): Endpoint | undefined {
+    return this.#site?.endpoints.named(prefix, kind);
+  }
+
+  /** Connections that are open, with a request on them or not. */
+  connectionCount(): Promise<number> {
+    return new Promise((resolve) => this.#server.getConnections((_, count) => resolve(count)));
+  }
+
+  /** New connections are refused from here on; those that are idle are closed. */
+  stopAccepting(): void {
+    if (this.#server.listening) this.#server.close();
+    this.#server.closeIdleConnections();
+  }
+
+  #serveHere(endpoint: Endpoint, exchange: HttpExchange): void {
     const { kind, door } = endpoint;
     const { method } = exchange.request;
     if (kind === 'messages' && method === 'POST') receiveSseMessage(exchange, door, this.#limits);

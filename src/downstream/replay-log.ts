@@ -4,12 +4,10 @@
  * What was given last may never have arrived, so of a client that is away half the room is kept for it.
  */
 import type { BufferBudget } from './buffer-budget.js';
+import type { StreamEvent, StreamSnapshot } from '../protocol/stream-journal.js';
 
-interface LoggedEvent {
-  readonly sequence: number;
+interface LoggedEvent extends StreamEvent {
   readonly bytes: Buffer;
-  /** May be dropped when there is no room: nobody waits for it. */
-  readonly isNotification: boolean;
 }
 
 export class ReplayLog {
@@ -42,8 +40,9 @@ export class ReplayLog {
    * @param mayDrop The client is away. While it is there, but slow, the upstream is held back instead and nothing is dropped.
    * @returns false when something would have to go that may not be lost
    */
-  append(sequence: number, bytes: Buffer, isNotification: boolean, mayDrop: boolean): boolean {
-    this.#events.push({ sequence, bytes, isNotification });
+  append(event: LoggedEvent, mayDrop: boolean): boolean {
+    const { bytes } = event;
+    this.#events.push(event);
     this.#bytes += bytes.length;
     this.#budget.take(bytes.length);
     this.#setWaiting(this.#waitingBytes + bytes.length);
@@ -52,6 +51,44 @@ export class ReplayLog {
     this.#dropNotifications();
     this.#forgetGiven(0);
     return this.#isWithinLimit();
+  }
+
+  /** Takes what another log held. What is too large for it to hold anywhere but there is behind `forgottenUpTo`. */
+  restore({ events, forgottenUpTo, waiting }: StreamSnapshot): void {
+    this.#forgottenUpTo = forgottenUpTo;
+    for (const event of events) {
+      const { bytes } = event;
+      if (bytes === undefined) continue;
+      this.#events.push({ ...event, bytes });
+      this.#bytes += bytes.length;
+      this.#budget.take(bytes.length);
+    }
+    this.#next = Math.max(0, this.#events.length - waiting);
+    this.#countWaiting();
+  }
+
+  get events(): readonly LoggedEvent[] {
+    return this.#events;
+  }
+
+  get forgottenUpTo(): number {
+    return this.#forgottenUpTo;
+  }
+
+  /** How many events nobody has been given. */
+  get waitingCount(): number {
+    return this.#events.length - this.#next;
+  }
+
+  /** The oldest sequence that is needed when of what was given `tailBytes` are kept; undefined when all is. */
+  tailStart(tailBytes: number): number | undefined {
+    let bytes = 0;
+    for (let i = this.#next - 1; i >= 0; i -= 1) {
+      const event = this.#events[i] as LoggedEvent;
+      bytes += event.bytes.length;
+      if (bytes > tailBytes) return this.#events[i + 1]?.sequence ?? event.sequence + 1;
+    }
+    return undefined;
   }
 
   /** The next event to give out; undefined when all are. Stays the next one until `advance`. */
@@ -85,9 +122,7 @@ export class ReplayLog {
   rewindTo(sequence: number): void {
     const index = this.#events.findIndex((event) => event.sequence > sequence);
     this.#next = index === -1 ? this.#events.length : index;
-    let waiting = 0;
-    for (let i = this.#next; i < this.#events.length; i += 1) waiting += this.#events[i]?.bytes.length ?? 0;
-    this.#setWaiting(waiting);
+    this.#countWaiting();
   }
 
   clear(): void {
@@ -96,6 +131,12 @@ export class ReplayLog {
     this.#next = 0;
     this.#bytes = 0;
     this.#setWaiting(0);
+  }
+
+  #countWaiting(): void {
+    let waiting = 0;
+    for (let i = this.#next; i < this.#events.length; i += 1) waiting += this.#events[i]?.bytes.length ?? 0;
+    this.#setWaiting(waiting);
   }
 
   #setWaiting(bytes: number): void {

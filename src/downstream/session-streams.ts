@@ -1,7 +1,8 @@
 /** The event streams of one session: the general one, and those that answer single requests. Hands out event numbers that are unique among them. */
 import type { ServerResponse } from 'node:http';
 import type { Message } from '../protocol/message.js';
-import { EventStream, type EventStreamOptions, type EventStreamOwner } from './event-stream.js';
+import { EventStream, type EventStreamOptions, type EventStreamOwner, type StreamBeginning } from './event-stream.js';
+import type { AskedRequest, StreamJournal, StreamSnapshot } from '../protocol/stream-journal.js';
 
 /** What a session lets its streams tell. */
 export interface StreamsListener {
@@ -14,6 +15,11 @@ export interface StreamsListener {
 /** Streams of answered requests that are kept, for a client whose connection broke under the last event: so many, and so long. */
 const MAX_ENDED_STREAMS = 8;
 const ENDED_STREAM_KEPT_MS = 60_000;
+const GENERAL: StreamBeginning = { isGeneral: true, requests: [] };
+/** So much of what a client was given is kept for it elsewhere too, in case it never arrived. */
+const JOURNAL_TAIL_BYTES = 64 * 1024;
+/** How many events go by between two looks at what the journal no longer needs. */
+const EVENTS_PER_TRIM = 64;
 
 export class SessionStreams implements EventStreamOwner {
   readonly sessionId: string;
@@ -25,6 +31,8 @@ export class SessionStreams implements EventStreamOwner {
   #pressing = 0;
   #isClosed = false;
   #isExpiring = false;
+  #journal: StreamJournal | undefined;
+  #saidSinceTrim = 0;
 
   constructor(sessionId: string, options: EventStreamOptions, listener: StreamsListener) {
     this.sessionId = sessionId;
@@ -34,8 +42,34 @@ export class SessionStreams implements EventStreamOwner {
 
   /** Carries what belongs to no request. Exists before the client opens it: what is said meanwhile waits. */
   get general(): EventStream {
-    this.#general ??= new EventStream(this, this.options);
+    this.#general ??= new EventStream(this, this.options, GENERAL);
     return this.#general;
+  }
+
+  get journal(): StreamJournal | undefined {
+    return this.#journal;
+  }
+
+  /** From here on all that is said is written down; what was said before is in the snapshots. */
+  keepJournal(journal: StreamJournal): void {
+    this.#journal = journal;
+  }
+
+  /** All streams, for whoever goes on with them. */
+  get snapshots(): StreamSnapshot[] {
+    const streams = this.#general === undefined ? [...this.#replies] : [this.#general, ...this.#replies];
+    return streams.map((stream) => stream.snapshot);
+  }
+
+  /** Goes on with the streams of another replica. @param nextSequence Above all that were ever given out. */
+  restore(snapshots: readonly StreamSnapshot[], nextSequence: number): void {
+    this.#sequence = nextSequence;
+    for (const snapshot of snapshots) {
+      const stream = new EventStream(this, this.options, snapshot);
+      if (snapshot.isGeneral) this.#general = stream;
+      else this.#replies.add(stream);
+    }
+    this.#expireLater();
   }
 
   get hasGeneralConnection(): boolean {
@@ -51,8 +85,8 @@ export class SessionStreams implements EventStreamOwner {
   }
 
   /** A stream that answers one request. */
-  openReply(): EventStream {
-    const stream = new EventStream(this, this.options);
+  openReply(requests: readonly AskedRequest[]): EventStream {
+    const stream = new EventStream(this, this.options, { isGeneral: false, requests });
     this.#replies.add(stream);
     return stream;
   }
@@ -85,6 +119,21 @@ export class SessionStreams implements EventStreamOwner {
     this.#general?.close();
     for (const stream of this.#replies) stream.close();
     this.#replies.clear();
+  }
+
+  /** The reply streams that another replica left behind without all their answers. */
+  get unfinishedReplies(): EventStream[] {
+    return [...this.#replies].filter((reply) => !reply.isFinished);
+  }
+
+  /** A stream said something: now and then it is worth a look what the journal no longer needs. */
+  noteSaid(): void {
+    this.#saidSinceTrim += 1;
+    if (this.#journal === undefined || this.#saidSinceTrim < EVENTS_PER_TRIM) return;
+    this.#saidSinceTrim = 0;
+    let oldest = this.#general?.neededFrom(JOURNAL_TAIL_BYTES) ?? this.#sequence;
+    for (const reply of this.#replies) oldest = Math.min(oldest, reply.openedAt);
+    this.#journal?.keepFrom(oldest);
   }
 
   nextSequence(): number {

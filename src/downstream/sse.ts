@@ -7,7 +7,7 @@ import { scanClientMessage, type ScanLimits } from '../protocol/scan.js';
 import { SessionProtocolError, SessionUnknownError } from '../protocol/session-errors.js';
 import { readBody, refuseForeignBody } from './body.js';
 import type { ClientSession, RouteDoor } from './client-session.js';
-import { type HttpExchange, refuse } from './http-exchange.js';
+import { type HttpExchange, refuse, refuseOrMove } from './http-exchange.js';
 import { queryValue } from './request-head.js';
 import { openEventStream, sendEmpty } from './respond.js';
 import { encodeEndpointEvent, encodeRetry, eventId, parseEventId } from './sse-encode.js';
@@ -38,11 +38,15 @@ function resume(exchange: HttpExchange, door: RouteDoor, lastEventId: string): v
 }
 
 function start(exchange: HttpExchange, session: ClientSession, sequence: number, after: number | undefined): void {
-  const { response, publicPrefix } = exchange;
-  openEventStream(response, exchange.headers);
-  const path = `${publicPrefix}/messages?sessionId=${session.id}`;
-  response.write(encodeRetry(RETRY_MS) + encodeEndpointEvent(eventId(session.id, sequence), path));
-  session.streams.attachGeneral(response, after);
+  if (exchange.isAnswerOpen !== true) greet(exchange, session.id, sequence);
+  session.streams.attachGeneral(exchange.response, after);
+}
+
+/** What every stream begins with, also one whose session is still looked for. */
+export function greet({ response, headers, publicPrefix }: HttpExchange, sessionId: string, sequence: number): void {
+  openEventStream(response, headers);
+  const path = `${publicPrefix}/messages?sessionId=${sessionId}`;
+  response.write(encodeRetry(RETRY_MS) + encodeEndpointEvent(eventId(sessionId, sequence), path));
 }
 
 export function receiveSseMessage(exchange: HttpExchange, door: RouteDoor, limits: MessageLimits): void {
@@ -50,13 +54,13 @@ export function receiveSseMessage(exchange: HttpExchange, door: RouteDoor, limit
   if (id === undefined || id === '') throw new SessionProtocolError('sessionId is missing');
   refuseForeignBody(exchange.request, limits.bodyBytes);
   const session = door.resolve(id, 'sse', exchange.caller);
-  readBody(exchange.request, limits.bodyBytes, {
+  readBody(exchange, limits.bodyBytes, {
     onBody: (bytes) => {
       try {
         session.receive(scanClientMessage(bytes, limits), session.streams.general, exchange.caller);
         sendEmpty(exchange.response, 202, exchange.headers);
       } catch (error) {
-        refuse(exchange, error);
+        refuseOrMove(exchange, error, bytes);
       }
     },
     onRefused: (error) => refuse(exchange, error),

@@ -22,7 +22,7 @@ import { readBody, refuseForeignBody } from './body.js';
 import type { ClientSession, RouteDoor } from './client-session.js';
 import { toWireError } from './error-response.js';
 import { HttpRefusalError, UnsupportedVersionError } from './errors.js';
-import { type HttpExchange, refuse } from './http-exchange.js';
+import { type HttpExchange, refuse, refuseOrMove } from './http-exchange.js';
 import { openEventStream, sendEmpty } from './respond.js';
 import { type MessageLimits, RETRY_MS } from './sse.js';
 import { encodeRetry, parseEventId } from './sse-encode.js';
@@ -37,12 +37,12 @@ export function receiveStreamable(exchange: HttpExchange, door: RouteDoor, limit
   if (!accepts(request, 'application/json') || !accepts(request, 'text/event-stream')) {
     throw new HttpRefusalError(406, 'the client must accept application/json and text/event-stream');
   }
-  readBody(request, limits.bodyBytes, {
+  readBody(exchange, limits.bodyBytes, {
     onBody: (bytes) => {
       try {
         receive(exchange, door, scanClientBody(bytes, limits));
       } catch (error) {
-        refuse(exchange, error);
+        refuseOrMove(exchange, error, bytes);
       }
     },
     onRefused: (error) => refuse(exchange, error),
@@ -89,7 +89,7 @@ function receiveLegacy(exchange: HttpExchange, door: RouteDoor, body: Message): 
   else {
     const session = sessionOf(exchange, door, body);
     if (body.kind === 'request') {
-      session.receive(body, new StreamableReply(exchange, session, NO_HEADERS, 1), exchange.caller);
+      session.receive(body, new StreamableReply(exchange, session, NO_HEADERS, [body]), exchange.caller);
     } else {
       session.receive(body, session.streams.general, exchange.caller);
       sendEmpty(exchange.response, 202, exchange.headers);
@@ -108,7 +108,7 @@ function initialize(exchange: HttpExchange, door: RouteDoor, message: Message): 
     throw new SessionProtocolError('this session is initialized already', message.id);
   }
   const session = door.open('streamable-http', exchange.caller);
-  const reply = new StreamableReply(exchange, session, ['mcp-session-id', session.id], 1);
+  const reply = new StreamableReply(exchange, session, ['mcp-session-id', session.id], [message]);
   try {
     session.receive(message, reply, exchange.caller);
   } catch (error) {
@@ -136,10 +136,10 @@ function receiveBatch(exchange: HttpExchange, door: RouteDoor, messages: readonl
   if (messages.some((message) => message.method === Method.initialize)) {
     throw new InvalidMessageError('initialize cannot be part of a batch');
   }
-  const requestCount = messages.filter((message) => message.kind === 'request').length;
-  if (requestCount === 0) sendEmpty(exchange.response, 202, exchange.headers);
+  const requests = messages.filter((message) => message.kind === 'request');
+  if (requests.length === 0) sendEmpty(exchange.response, 202, exchange.headers);
   const reply =
-    requestCount === 0 ? session.streams.general : new StreamableReply(exchange, session, NO_HEADERS, requestCount);
+    requests.length === 0 ? session.streams.general : new StreamableReply(exchange, session, NO_HEADERS, requests);
   for (const message of messages) receiveOfBatch(session, message, reply, exchange);
 }
 
@@ -164,8 +164,7 @@ export function openGeneralStream(exchange: HttpExchange, door: RouteDoor): void
     resume(exchange, session, lastEventId);
     return;
   }
-  openEventStream(response, exchange.headers);
-  response.write(encodeRetry(RETRY_MS));
+  if (exchange.isAnswerOpen !== true) greetStream(exchange);
   session.streams.attachGeneral(response);
   if (understandsPrimingEvent(session.protocolVersion ?? ASSUMED_HTTP_VERSION)) session.streams.general.prime();
 }
@@ -176,10 +175,15 @@ function resume(exchange: HttpExchange, session: ClientSession, lastEventId: str
   const stream = seen?.sessionId === session.id ? session.streams.findResumable(seen.sequence) : undefined;
   if (seen === undefined || stream === undefined) throw new SessionUnknownError();
   const { response } = exchange;
-  openEventStream(response, exchange.headers);
-  response.write(encodeRetry(RETRY_MS));
+  if (exchange.isAnswerOpen !== true) greetStream(exchange);
   if (stream === session.streams.general) session.streams.attachGeneral(response, seen.sequence);
   else stream.attach(response, seen.sequence);
+}
+
+/** What every stream of a GET begins with, also one whose session is still looked for. */
+export function greetStream({ response, headers }: HttpExchange): void {
+  openEventStream(response, headers);
+  response.write(encodeRetry(RETRY_MS));
 }
 
 export function deleteSession(exchange: HttpExchange, door: RouteDoor): void {

@@ -6,7 +6,9 @@ import type { Timer } from '../core/timer-wheel.js';
 import { understandsPrimingEvent } from '../protocol/eras.js';
 import { errorResponse } from '../protocol/json-rpc.js';
 import type { Message, RequestId } from '../protocol/message.js';
+import { Method } from '../protocol/methods.js';
 import type { AnswerHints, ClientStream } from '../protocol/transport.js';
+import type { AskedRequest } from '../protocol/stream-journal.js';
 import type { ClientSession } from './client-session.js';
 import type { EventStream } from './event-stream.js';
 import { retryAfter, toWireError } from './error-response.js';
@@ -22,19 +24,22 @@ export class StreamableReply implements ClientStream {
   readonly #exchange: HttpExchange;
   readonly #session: ClientSession;
   readonly #headers: HeaderList;
-  /** Answers still due: more than one for a batch. */
+  /** More than one for a batch. */
+  readonly #requests: readonly Message[];
+  /** Answers still due. */
   #due: number;
   #stream: EventStream | undefined;
   #decideTimer: Timer | undefined;
   #isOver = false;
 
   /** @param headers Beside those of the exchange, e.g. the session id. */
-  constructor(exchange: HttpExchange, session: ClientSession, headers: HeaderList, requestCount: number) {
+  constructor(exchange: HttpExchange, session: ClientSession, headers: HeaderList, requests: readonly Message[]) {
     this.#exchange = exchange;
     this.#session = session;
     this.#headers = headers.length === 0 ? exchange.headers : [...exchange.headers, ...headers];
-    this.#due = requestCount;
-    if (requestCount > 1) this.#openStream();
+    this.#requests = requests;
+    this.#due = requests.length;
+    if (requests.length > 1) this.#openStream();
     else this.#decideTimer = session.streams.options.timers.schedule(DECIDE_AFTER_MS, () => this.expectEvents());
   }
 
@@ -97,7 +102,7 @@ export class StreamableReply implements ClientStream {
     if (this.#stream !== undefined) return this.#stream;
     this.#decideTimer?.cancel();
     const { response } = this.#exchange;
-    const stream = this.#session.streams.openReply();
+    const stream = this.#session.streams.openReply(this.#requests.flatMap(asked));
     this.#stream = stream;
     if (!response.destroyed) {
       openReplyStream(response, this.#headers);
@@ -112,4 +117,8 @@ export class StreamableReply implements ClientStream {
     const version = this.#session.protocolVersion;
     return version !== undefined && understandsPrimingEvent(version);
   }
+}
+
+function asked({ id, method }: Message): AskedRequest[] {
+  return id === undefined ? [] : [{ id, isToolCall: method === Method.toolsCall }];
 }

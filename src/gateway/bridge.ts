@@ -7,11 +7,13 @@ import type { Logger } from '../core/logger.js';
 import type { Timer } from '../core/timer-wheel.js';
 import type { Caller, ClientSession } from '../downstream/client-session.js';
 import { SessionStreams } from '../downstream/session-streams.js';
+import { encodeRetry } from '../downstream/sse-encode.js';
 import { emptyResponse, errorResponse, ownNotification } from '../protocol/json-rpc.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { Message, ProgressToken, RequestId } from '../protocol/message.js';
 import { isServerRequest, Method } from '../protocol/methods.js';
-import { SessionProtocolError, SessionUnknownError } from '../protocol/session-errors.js';
+import { scanUpstream } from '../protocol/scan.js';
+import { SessionMovedError, SessionProtocolError, SessionUnknownError } from '../protocol/session-errors.js';
 import type { ClientStream, Delivery, UpstreamError } from '../protocol/transport.js';
 import type { ManagedSession } from '../session/session-manager.js';
 import type { SessionRecord } from '../session/session-record.js';
@@ -25,6 +27,9 @@ import type { Grant } from './grant.js';
 import type { Route } from './route.js';
 import { type CallContext, type ClientInfo, isListed } from './ruling.js';
 import { clientInfoOf } from './client-info.js';
+import { answerWhatWasLeft, type ContinuedSession } from './continued-session.js';
+import type { CopiedSession, SessionCopy } from './session-copies.js';
+import type { SessionState } from './session-state.js';
 import { shownAnswer } from './shown-answer.js';
 import { ServerRequests, withId, withRequestId } from './server-requests.js';
 import { countsAgainstUpstream } from './upstream-verdict.js';
@@ -34,7 +39,10 @@ type Request = Message & { readonly id: RequestId; readonly method: string };
 /** Whoever sends something for which no answer is due. */
 const NOBODY: Delivery = { accepted: () => {}, primed: () => {}, failed: () => {} };
 
-export class Bridge implements ClientSession, ManagedSession, UpstreamSessionListener, ExchangeOwner {
+/** How soon a client is to come back whose session goes on at another replica, in milliseconds. */
+const MOVED_RETRY_MS = 20;
+
+export class Bridge implements ClientSession, ManagedSession, UpstreamSessionListener, ExchangeOwner, CopiedSession {
   readonly record: SessionRecord;
   readonly streams: SessionStreams;
   readonly #route: Route;
@@ -55,14 +63,29 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   /** The client was told of changed tools while it was away, and need not be told again. */
   #hasUnreadChange = false;
   #replacedIds = 0;
+  /** Requests that wait for their verdict. */
+  #judging = 0;
+  /** Undefined: nobody could go on with the session elsewhere. */
+  #copy: SessionCopy | undefined;
+  #departure: Departure | undefined;
 
-  constructor(record: SessionRecord, route: Route) {
+  /** @param continued What another replica left of it. */
+  constructor(record: SessionRecord, route: Route, continued?: ContinuedSession) {
     this.record = record;
     this.#route = route;
     this.#logger = route.logger;
     this.streams = new SessionStreams(record.id, route.streamOptions, this);
-    this.#upstream = new UpstreamSession(route.upstream, this);
+    this.#upstream = new UpstreamSession(route.upstream, this, continued?.upstream);
     this.#serverRequests = new ServerRequests(route.timers, route.upstream.options.timeouts.totalMs);
+    if (continued !== undefined) this.#continue(continued);
+  }
+
+  #continue({ upstream, client, left }: ContinuedSession): void {
+    this.record.protocolVersion = upstream.protocolVersion;
+    this.#client = client;
+    this.streams.restore(left.streams, left.nextSequence);
+    answerWhatWasLeft(this.streams, left);
+    this.#copy = this.#route.copies?.begin(this);
   }
 
   get id(): string {
@@ -122,6 +145,60 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     this.#route.sessions.close(this, reason);
   }
 
+  // From whoever moves sessions between replicas.
+
+  get state(): SessionState | undefined {
+    const upstream = this.#upstream.record;
+    const { kind, openedAtMs } = this.record;
+    return upstream === undefined ? undefined : { kind, openedAtMs, upstream, client: this.#client };
+  }
+
+  /**
+   * Lets another replica go on with the session as soon as nothing is under way; requests that come until then wait for that.
+   * Resolves when somebody else may take it, or it is over.
+   */
+  depart(): Promise<void> {
+    this.#departure ??= new Departure();
+    this.#departIfQuiet();
+    return this.#departure.left;
+  }
+
+  forsake(): void {
+    this.#copy?.forget();
+    this.#letGo();
+    this.#endExchanges(new UpstreamFailedError('another replica went on with the session', 'unknown'));
+    this.#departure?.done();
+  }
+
+  #departIfQuiet(): void {
+    const departure = this.#departure;
+    if (departure === undefined || departure.isUnderWay || this.#exchanges.size + this.#judging > 0) return;
+    departure.isUnderWay = true;
+    background(this.#depart(departure), this.#logger, 'hand_over_failed');
+  }
+
+  async #depart(departure: Departure): Promise<void> {
+    try {
+      await this.#copy?.release();
+    } catch (error) {
+      this.#logger.warn('hand_over_failed', 'a session could not be handed over', {
+        ...this.#fields(),
+        reason: String(error),
+      });
+    }
+    if (!this.record.isClosed) this.#letGo();
+    departure.done();
+  }
+
+  /** Everything on this side ends; the session does not. */
+  #letGo(): void {
+    this.#route.sessions.handOver(this);
+    this.#serverRequests.clear();
+    this.streams.disconnectAll(encodeRetry(MOVED_RETRY_MS));
+    this.streams.closeAll();
+    this.#upstream.abandon();
+  }
+
   // From whoever changes the configuration.
 
   /** Takes no more requests; those under way may finish, and what they ask the client may be answered. */
@@ -152,9 +229,12 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     const timing: Timing = { arrivedAtMs: this.#route.requestClock.arrivedAtMs, waitedMs: 0 };
     try {
       if (this.#isRetiring) throw new SessionUnknownError();
+      if (this.#departure !== undefined && request.method !== Method.ping) {
+        throw new SessionMovedError(this.#departure.left);
+      }
       this.#receiveRequest(request, stream, caller, timing);
     } catch (error) {
-      this.#route.requestRefused(request.method, error, timing);
+      if (!(error instanceof SessionMovedError)) this.#route.requestRefused(request.method, error, timing);
       throw error;
     }
   }
@@ -195,7 +275,10 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     context: GateContext,
     timing: Timing,
   ): Promise<void> {
-    const verdict = await coming;
+    this.#judging += 1;
+    const verdict = await coming.finally(() => {
+      this.#judging -= 1;
+    });
     try {
       if (request.method === Method.initialize) this.#expectFirstHandshake(request);
       this.#proceed(verdict, request, stream, context, timing);
@@ -204,6 +287,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
       this.#route.requestRefused(request.method, error, timing);
       if (request.method === Method.initialize && !this.#upstream.isInitialized) this.#closeUnopened();
     }
+    this.#departIfQuiet();
   }
 
   #proceed(verdict: Verdict, request: Request, stream: ClientStream, context: GateContext, timing: Timing): void {
@@ -278,6 +362,9 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     const exchange = new Exchange(this, request, upstreamId, stream, timeouts, grant, timing);
     this.#exchanges.set(upstreamId, exchange);
     if (exchange.progressToken !== undefined) this.#byProgressToken.set(exchange.progressToken, exchange);
+    if (this.record.kind === 'sse') {
+      this.#copy?.journal.asked({ id: request.id, isToolCall: request.method === Method.toolsCall });
+    }
     return exchange;
   }
 
@@ -304,6 +391,18 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   // From the upstream.
 
   onMessage(message: Message, related: Delivery | undefined): void {
+    const fence = this.#route.copies?.fence;
+    if (fence === undefined || fence.isOpen) {
+      this.#onMessage(message, related);
+      return;
+    }
+    const kept = scanUpstream(Buffer.from(message.raw)) as Message;
+    fence.pass(() => {
+      if (!this.record.isClosed) this.#onMessage(kept, related);
+    });
+  }
+
+  #onMessage(message: Message, related: Delivery | undefined): void {
     const exchange = related instanceof Exchange && !related.isSettled ? related : undefined;
     const readAtMs = this.#route.upstream.lastReadAtMs;
     exchange?.touch(readAtMs);
@@ -321,6 +420,11 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
 
   onInitialized(protocolVersion: string): void {
     this.record.protocolVersion = protocolVersion;
+    this.#copy ??= this.#route.copies?.begin(this);
+  }
+
+  onRecordChanged(): void {
+    this.#copy?.save();
   }
 
   onReestablished(): void {
@@ -424,6 +528,12 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     exchange.grant.note?.write(outcome);
     if (outcome === 'ok' || outcome === 'error') upstream.succeeded();
     else if (error !== undefined && !this.#isLosing && countsAgainstUpstream(error)) upstream.failed();
+    // No answer will settle it in the journal.
+    if (outcome === 'cancelled') this.#copy?.journal.settled(exchange.clientId);
+    this.#handshakeSettled(exchange, outcome);
+  }
+
+  #handshakeSettled(exchange: Exchange, outcome: ExchangeOutcome): void {
     if (exchange.method !== Method.initialize) return;
     // A server that was replaced by one of the stateless revision refuses every handshake.
     if (outcome === 'error') this.#route.stateless.doubt();
@@ -432,6 +542,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
 
   closed({ method }: Exchange, outcome: ExchangeOutcome, durationMs: number, overheadMs: number): void {
     this.#route.requestClosed(method, outcome, durationMs, overheadMs);
+    this.#departIfQuiet();
   }
 
   timedOut(exchange: Exchange): void {
@@ -464,10 +575,12 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
       this.#logger.debug('session_closed', 'a session ended', { ...this.#fields(), reason });
     }
     this.#route.noteSession('session_close', this.record, reason);
+    this.#copy?.remove();
     if (this.#exchanges.size > 0) this.#endExchanges(new UpstreamFailedError('the session was closed', 'unknown'));
     this.#serverRequests.clear();
     this.streams.closeAll();
     background(this.#upstream.close(), this.#logger, 'upstream_close_failed');
+    this.#departure?.done();
   }
 
   #endExchanges(error: UpstreamError): void {
@@ -497,5 +610,22 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
 
   #fields(): { session: string; route: string } {
     return { session: this.record.label, route: this.#route.prefix };
+  }
+}
+
+/** The way of a session to another replica. */
+class Departure {
+  readonly left: Promise<void>;
+  isUnderWay = false;
+  #resolve!: () => void;
+
+  constructor() {
+    this.left = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  done(): void {
+    this.#resolve();
   }
 }

@@ -6,14 +6,15 @@ import type { CompiledPolicy } from '../policy/decision.js';
 import { createToolPins, type PinStore } from '../policy/tool-pins.js';
 import { RateLimits } from '../rate-limit/limiter.js';
 import type { LimitStore } from '../rate-limit/store.js';
+import type { LocalFallback } from '../rate-limit/store-failure.js';
 import type { UpstreamOptions } from '../upstream/options.js';
 import type { RouteRules } from './rules.js';
 
 /** What is counted, pinned and written down goes on when the configuration changes. */
 export interface RuleStores {
   readonly limits: LimitStore;
-  /** Where calls are counted while `limits` cannot; left out where it always can. */
-  readonly fallback?: LimitStore | undefined;
+  /** Where calls are counted while `limits` cannot. */
+  readonly fallback: LocalFallback;
   readonly pins: PinStore;
   readonly audit: AuditLog | undefined;
 }
@@ -28,10 +29,7 @@ export class RuleBuilder {
     this.#policies = new Map(
       [...config.policies].map(([name, document]) => [name, compilePolicy(document, config.policyEnv)]),
     );
-    this.#limits = new RateLimits(config.rateLimits, stores.limits, {
-      store: stores.fallback ?? stores.limits,
-      replicas: () => 1,
-    });
+    this.#limits = new RateLimits(config.rateLimits, stores.limits, stores.fallback);
   }
 
   /** @param previous Rules of the same prefix that these take the place of. */

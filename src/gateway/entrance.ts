@@ -51,6 +51,12 @@ export class Entrance implements RouteDoor {
     return this.#route.open(kind, caller);
   }
 
+  holds(id: string): boolean {
+    if (this.#route?.holds(id) === true) return true;
+    for (const route of this.#leaving) if (route.holds(id)) return true;
+    return false;
+  }
+
   resolve(id: string, kind: DownstreamKind, caller: Caller): ClientSession {
     if (this.#leaving.size === 0 && this.#route !== undefined) return this.#route.resolve(id, kind, caller);
     for (const route of [this.#route, ...this.#leaving]) {

@@ -29,6 +29,15 @@ export class RequiredUpstreamError extends GatewayError {
   }
 }
 
+/** `redis.required` is set, and Redis does not answer at start. */
+export class RequiredStoreError extends GatewayError {
+  override readonly code = 'REQUIRED_STORE';
+
+  constructor() {
+    super('Redis does not answer, and redis.required is set');
+  }
+}
+
 /** A configuration that is valid by itself cannot follow on the one in force. */
 export class ReloadRefusedError extends GatewayError {
   override readonly code = 'RELOAD_REFUSED';

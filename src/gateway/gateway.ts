@@ -8,22 +8,25 @@ import { describeError } from '../core/errors.js';
 import { createLogger, type Logger } from '../core/logger.js';
 import { HttpListener } from '../downstream/http-listener.js';
 import type { OpsView } from '../downstream/ops-routes.js';
-import { MemoryPinStore } from '../policy/tool-pins.js';
-import { MemoryLimitStore } from '../rate-limit/memory-store.js';
 import { type Exposition, Metrics } from '../metrics/metrics.js';
 import { RequestClock } from '../metrics/request-clock.js';
+import type { SessionOptions } from '../session/options.js';
 import { canConnect } from '../upstream/health.js';
 import { AccessBuilder } from './access.js';
 import type { RuleStores } from './build-rules.js';
+import { drain } from './drain.js';
 import { AddressInUseError, NotPermittedError, RequiredUpstreamError } from './errors.js';
 import { openAudit } from './open-audit.js';
 import { type ConfigChanges, Reloader } from './reload.js';
+import type { Replication, ReplicationHost } from './replication.js';
 import { withBoundSettings } from './restart-bound.js';
 import type { Route } from './route.js';
 import { changesOf, prepareRuntime, type Runtime } from './runtime.js';
 import { SharedParts } from './shared-parts.js';
+import type { SharedPolicies } from './shared-policies.js';
 import { SiteKeeper } from './site-keeper.js';
 import { gatewayStatus, routeFacts, routeStatus, type StatusContext } from './status.js';
+import { openPolicies, openReplication, openStores } from './stores.js';
 import { endUnwelcome } from './unwelcome.js';
 import { tellChangedTools } from './visible-tools.js';
 
@@ -48,8 +51,6 @@ export interface GatewayHooks {
   readonly load?: () => Promise<GatewayConfig>;
 }
 
-/** How often a draining gateway looks whether everything has finished. */
-const DRAIN_POLL_MS = 20;
 /** How long closing upstream sessions may take once everything is over. */
 const CLOSE_TIMEOUT_MS = 2000;
 
@@ -58,21 +59,39 @@ const CLOSE_TIMEOUT_MS = 2000;
  *
  * @throws {KeySetInvalidError} a `jwksFile` cannot be used
  * @throws {RequiredUpstreamError} an upstream with `required: true` cannot be reached
+ * @throws {RequiredStoreError} `redis.required` is set, and Redis does not answer
  * @throws {AddressInUseError | NotPermittedError} the address cannot be taken
  */
 export async function startGateway(config: GatewayConfig, hooks: GatewayHooks = {}): Promise<RunningGateway> {
   const logger = hooks.logger ?? createLogger(config.logging);
   const replica = randomBytes(6).toString('hex');
   const audit = config.audit === undefined ? undefined : await openAudit(config.audit, replica, logger);
-  const stores = { limits: new MemoryLimitStore(), pins: new MemoryPinStore(), audit };
-  const gateway = new Gateway(config, stores, replica, { logger, load: hooks.load });
-  await gateway.start();
-  return gateway;
+  const sessionOptions = { ...config.server.sessions };
+  const replication = await openReplication(config, sessionOptions, { replica, logger, clock: systemClock });
+  try {
+    let gateway: Gateway | undefined;
+    const onChange = (): void => gateway?.applyPolicies();
+    const policies = replication && openPolicies(config, replication, audit, logger, onChange);
+    await policies?.open(config);
+    const context = { logger, load: hooks.load, sessionOptions, replication, policies };
+    gateway = new Gateway(policies?.apply(config) ?? config, openStores(replication, audit), replica, context);
+    await gateway.start();
+    return gateway;
+  } catch (error) {
+    await replication?.close();
+    throw error;
+  }
 }
 
 interface GatewayContext {
   readonly logger: Logger;
   readonly load: (() => Promise<GatewayConfig>) | undefined;
+  /** Of the configuration in force. */
+  readonly sessionOptions: SessionOptions;
+  /** Undefined: this process is the only one. */
+  readonly replication: Replication | undefined;
+  /** Those that were pushed to all replicas. */
+  readonly policies: SharedPolicies | undefined;
 }
 
 class Gateway implements RunningGateway, OpsView {
@@ -85,6 +104,8 @@ class Gateway implements RunningGateway, OpsView {
   readonly #reloader: Reloader;
   readonly #listener: HttpListener;
   readonly #startedAtMs = Date.now();
+  readonly #replication: Replication | undefined;
+  readonly #policies: SharedPolicies | undefined;
   #runtime: Runtime;
   #configuredAtMs = this.#startedAtMs;
   #port = 0;
@@ -92,26 +113,68 @@ class Gateway implements RunningGateway, OpsView {
   #isDraining = false;
   #stopping: Promise<void> | undefined;
 
-  constructor(config: GatewayConfig, stores: RuleStores, replica: string, { logger, load }: GatewayContext) {
+  constructor(config: GatewayConfig, stores: RuleStores, replica: string, context: GatewayContext) {
+    const { logger, load, replication, policies, sessionOptions } = context;
+    this.#replication = replication;
+    this.#policies = policies;
     this.#replica = replica;
     this.#stores = stores;
     this.#logger = logger;
     this.#metrics = config.metrics.enabled ? new Metrics(() => this.#runtime.routes.map(routeFacts)) : undefined;
     const requestClock = new RequestClock();
     const isDraining = (): boolean => this.#isDraining;
-    this.#parts = new SharedParts(config, { logger, replica, requestClock, metrics: this.#metrics, isDraining });
+    this.#parts = new SharedParts(config, {
+      logger,
+      replica,
+      requestClock,
+      metrics: this.#metrics,
+      isDraining,
+      sessionOptions,
+      replication,
+    });
     this.#runtime = prepareRuntime(config, this.#parts, stores).runtime;
     const { audit } = stores;
     this.#listener = new HttpListener(config.server, {
       logger,
       ops: this,
       requestClock,
+      elsewhere: replication?.attach(this.#hostOf(requestClock)),
       onAuthFailure: ({ reason }, { route, method }) => {
         audit?.record({ event: 'auth_failure', route, method, reason, outcome: 'denied' });
       },
     });
     this.#site = new SiteKeeper(this.#listener, new AccessBuilder(systemClock, logger), logger);
-    this.#reloader = new Reloader({ logger, audit, metrics: this.#metrics, load, adopt: (next) => this.#adopt(next) });
+    this.#reloader = new Reloader({
+      logger,
+      audit,
+      metrics: this.#metrics,
+      load,
+      adopt: (next) => this.#adopt(policies?.apply(next) ?? next),
+    });
+  }
+
+  /** What other replicas' requests find here. */
+  #hostOf(requestClock: RequestClock): ReplicationHost {
+    return {
+      ids: this.#parts.ids,
+      endpoint: (prefix, kind) => this.#listener.endpoint(prefix, kind),
+      route: (prefix) => this.#runtime.routes.find((route) => route.prefix === prefix),
+      serveHere: (endpoint, exchange) => {
+        // Whoever brings a body has read it some time ago, and waited since.
+        if (exchange.body !== undefined) requestClock.bodyRead(0);
+        this.#listener.serveHere(endpoint, exchange);
+      },
+      isDraining: () => this.#isDraining,
+      maxBodyBytes: () => this.#parts.limits.bodyBytes,
+      onPolicyVersion: (version) => this.#policies?.check(version, this.#config),
+      onForwarded: (direction) => this.#metrics?.forwarded(direction),
+      onTakeover: () => this.#metrics?.sessionTaken(),
+    };
+  }
+
+  /** Other policies were pushed: the configuration stays. @throws {Error} it cannot be in force with them */
+  applyPolicies(): void {
+    if (this.#policies !== undefined) this.#adopt(this.#policies.apply(this.#config));
   }
 
   get #config(): GatewayConfig {
@@ -132,6 +195,7 @@ class Gateway implements RunningGateway, OpsView {
     try {
       await this.#requireUpstreams();
       this.#site.prepare(this.#config)(this.#runtime.routes);
+      await this.#replication?.join();
       this.#port = await this.#listen();
       this.#isListening = true;
       this.#reloader.watch(this.#config);
@@ -157,6 +221,7 @@ class Gateway implements RunningGateway, OpsView {
     await this.#listener.close();
     await this.#closeRoutes('the gateway was stopped');
     this.#isListening = false;
+    await this.#closeShared();
     await this.#closeAudit();
   }
 
@@ -195,6 +260,7 @@ class Gateway implements RunningGateway, OpsView {
       port: this.#port,
       uptimeS: Math.floor((Date.now() - this.#startedAtMs) / 1000),
       replica: this.#replica,
+      replicas: this.#replication?.replicaIds ?? [this.#replica],
       configHash: this.#config.hash,
       lastReload: new Date(this.#configuredAtMs).toISOString(),
     };
@@ -254,6 +320,11 @@ class Gateway implements RunningGateway, OpsView {
     await Promise.race([closed, delay(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
   }
 
+  async #closeShared(): Promise<void> {
+    await this.#policies?.close();
+    await this.#replication?.close();
+  }
+
   /** A stop is a stop: what cannot be written any more is logged and does not keep the process. */
   async #closeAudit(): Promise<void> {
     try {
@@ -272,16 +343,14 @@ class Gateway implements RunningGateway, OpsView {
     this.#logger.info('draining', 'no longer ready; finishing what is under way', {
       inFlight: this.#parts.admission.inFlight,
     });
+    await this.#replication?.drain();
     if (preStopMs > 0) await delay(preStopMs);
-    this.#listener.drain();
-    for (const route of this.#allRoutes()) route.stateless.endSubscriptions();
-    const { admission } = this.#parts;
-    const deadline = Date.now() + timeoutMs;
-    while (admission.inFlight > 0 && Date.now() < deadline) await delay(DRAIN_POLL_MS);
-    const cut = admission.inFlight;
+    const context = { listener: this.#listener, admission: this.#parts.admission, replication: this.#replication };
+    const cut = await drain({ ...context, routes: () => this.#allRoutes() }, timeoutMs);
     await this.#closeRoutes('the gateway is stopping');
     await this.#listener.close();
     this.#isListening = false;
+    await this.#closeShared();
     await this.#closeAudit();
     this.#logger.info('stopped', cut === 0 ? 'stopped; everything had finished' : 'stopped; some calls were cut', {
       cut,

@@ -1,5 +1,7 @@
 /** One prefix: its upstream, its sessions, and the door clients come in by. */
 import type { AuditOutcome } from '../audit/event.js';
+import type { Principal } from '../auth/principal.js';
+import type { LeftSession } from '../cluster/read-journal.js';
 import type { Clock } from '../core/clock.js';
 import type { Logger } from '../core/logger.js';
 import type { TimerWheel } from '../core/timer-wheel.js';
@@ -24,6 +26,8 @@ import type { Refusal } from './denials.js';
 import type { Timing } from './exchange.js';
 import { ListFilter } from './list-filter.js';
 import type { RouteRules } from './rules.js';
+import type { SessionCopies } from './session-copies.js';
+import type { SessionState } from './session-state.js';
 import { StatelessTraffic } from './stateless.js';
 
 /** What all routes share. */
@@ -37,6 +41,8 @@ export interface RouteDependencies extends SessionManagerDependencies {
   readonly metrics: Metrics | undefined;
   readonly streamOptions: EventStreamOptions;
   readonly limits: ListenerOptions['limits'];
+  /** Undefined: there are no other replicas. */
+  readonly copies: SessionCopies | undefined;
   /** The gateway is about to stop. */
   isDraining(): boolean;
 }
@@ -117,6 +123,27 @@ export class Route implements RouteDoor {
     return session;
   }
 
+  get copies(): SessionCopies | undefined {
+    return this.#dependencies.copies;
+  }
+
+  holds(id: string): boolean {
+    return this.sessions.holds(id);
+  }
+
+  /**
+   * Goes on with a session that this replica has taken over.
+   *
+   * @throws {SessionUnknownError} its time is up
+   */
+  continue(id: string, principal: Principal, epoch: number, state: SessionState, left: LeftSession): void {
+    const { kind, openedAtMs, upstream, client } = state;
+    const session = this.sessions.adopt(id, kind, principal, { openedAtMs, epoch }, (record) => {
+      return new Bridge(record, this, { upstream, client, left });
+    });
+    this.noteSession('session_takeover', session.record);
+  }
+
   resolve(id: string, kind: DownstreamKind, caller: Caller): ClientSession {
     return this.sessions.resolve(id, kind, caller.principal);
   }
@@ -155,7 +182,7 @@ export class Route implements RouteDoor {
   }
 
   noteSession(
-    event: 'session_open' | 'session_resume' | 'session_close',
+    event: 'session_open' | 'session_resume' | 'session_takeover' | 'session_close',
     record: SessionRecord,
     reason?: string,
   ): void {

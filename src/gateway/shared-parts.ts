@@ -10,10 +10,11 @@ import type { ServerLimits } from '../downstream/options.js';
 import type { Metrics } from '../metrics/metrics.js';
 import type { RequestClock } from '../metrics/request-clock.js';
 import type { SessionOptions } from '../session/options.js';
-import { generateSealingKey, SessionIds } from '../session/session-id.js';
+import { generateSealingKey, type SealingKey, SessionIds } from '../session/session-id.js';
 import { SessionQuota } from '../session/session-quota.js';
 import { Admission } from './admission.js';
 import type { RouteDependencies } from './route.js';
+import type { SessionCopies } from './session-copies.js';
 
 export interface SharedPartsContext {
   readonly logger: Logger;
@@ -21,6 +22,10 @@ export interface SharedPartsContext {
   readonly requestClock: RequestClock;
   /** Undefined: nobody counts. */
   readonly metrics: Metrics | undefined;
+  /** Of the configuration in force. */
+  readonly sessionOptions: SessionOptions;
+  /** Undefined: this replica is the only one. */
+  readonly replication: { readonly copies: SessionCopies; readonly idKeys: readonly SealingKey[] } | undefined;
   /** Asked before every new session. */
   isDraining(): boolean;
 }
@@ -42,19 +47,23 @@ export class SharedParts implements RouteDependencies {
   readonly #context: SharedPartsContext;
 
   constructor(config: GatewayConfig, context: SharedPartsContext) {
-    const { limits, sessions } = config.server;
+    const { limits } = config.server;
     this.#context = context;
     this.logger = context.logger;
     this.requestClock = context.requestClock;
     this.metrics = context.metrics;
     this.limits = { ...limits };
-    this.sessionOptions = { ...sessions };
+    this.sessionOptions = context.sessionOptions;
     this.admission = new Admission(this.limits);
-    this.ids = new SessionIds([generateSealingKey()], context.replica);
+    this.ids = new SessionIds(context.replication?.idKeys ?? [generateSealingKey()], context.replica);
     this.#quotaOptions = quotaOptions(config);
     this.quota = new SessionQuota(this.#quotaOptions);
     this.#budget = new BufferBudget(limits.bufferBytes);
     this.streamOptions = liveStreamOptions(this.limits, this.#budget, this.timers);
+  }
+
+  get copies(): SessionCopies | undefined {
+    return this.#context.replication?.copies;
   }
 
   isDraining(): boolean {

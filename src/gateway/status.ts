@@ -15,6 +15,8 @@ export interface StatusContext {
   readonly port: number;
   readonly uptimeS: number;
   readonly replica: string;
+  /** All that serve together, this one included. */
+  readonly replicas: readonly string[];
   readonly configHash: string;
   /** RFC 3339; when the configuration in force was read. */
   readonly lastReload: string;
@@ -75,7 +77,7 @@ export function gatewayStatus(routes: readonly Route[], context: StatusContext):
     uptime_s: context.uptimeS,
     port: context.port,
     replica: context.replica,
-    replicas: [context.replica],
+    replicas: context.replicas,
     config_hash: context.configHash,
     last_reload: context.lastReload,
   };

@@ -1,5 +1,5 @@
 /** Everything `/metrics` says. Outlives a change of configuration, so that counters only ever grow. */
-import { Gauge, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import { VERSION } from '../core/version.js';
 import type { DownstreamKind } from '../protocol/transport.js';
 import { METRIC_PREFIX, processMetrics } from './process-metrics.js';
@@ -26,6 +26,8 @@ const BREAKER_VALUES = { closed: 0, 'half-open': 1, open: 2 } as const;
 export class Metrics {
   readonly #registry = new Registry();
   readonly #routes = new Map<string, RouteMetrics>();
+  readonly #forwarded: Counter<'direction'>;
+  readonly #takeovers: Counter;
   #isConfigCurrent = true;
 
   /** @param routeFacts Asked whenever somebody reads. */
@@ -33,7 +35,27 @@ export class Metrics {
     registerRequestMetrics(this.#registry, () => this.#allSeries());
     this.#registerRouteGauges(routeFacts);
     this.#registerConstants();
+    this.#forwarded = new Counter({
+      name: `${METRIC_PREFIX}forwarded_total`,
+      help: 'Requests passed on to other replicas (out), and taken from them (in).',
+      labelNames: ['direction'],
+      registers: [this.#registry],
+    });
+    for (const direction of ['in', 'out']) this.#forwarded.inc({ direction }, 0);
+    this.#takeovers = new Counter({
+      name: `${METRIC_PREFIX}session_takeovers_total`,
+      help: 'Sessions of other replicas that this one went on with.',
+      registers: [this.#registry],
+    });
     processMetrics();
+  }
+
+  forwarded(direction: 'in' | 'out'): void {
+    this.#forwarded.inc({ direction });
+  }
+
+  sessionTaken(): void {
+    this.#takeovers.inc();
   }
 
   /** Where the requests of a route are counted; the same for the same name. */

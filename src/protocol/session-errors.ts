@@ -21,6 +21,18 @@ export class SessionUnknownError extends GatewayError {
   }
 }
 
+/** The session is about to go on at another replica, where this request belongs too. */
+export class SessionMovedError extends GatewayError {
+  override readonly code = 'SESSION_MOVED';
+  /** Resolves when somebody else may take it. */
+  readonly left: Promise<void>;
+
+  constructor(left: Promise<void>) {
+    super('the session goes on elsewhere');
+    this.left = left;
+  }
+}
+
 /** The gateway has as many sessions or requests as it may have, or is about to stop. */
 export class OverloadedError extends GatewayError {
   override readonly code = 'OVERLOADED';

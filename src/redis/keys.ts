@@ -7,6 +7,7 @@
  * |---------------------------------|---------|-----------------|-------------------------------------------------------|
  * | `<p>:1:{fleet}:members`         | ZSET    | none, trimmed   | replica id, scored by its last heartbeat (Redis time) |
  * | `<p>:1:{fleet}:facts`           | HASH    | none, trimmed   | replica id: address, hash and version as JSON         |
+ * | `<p>:1:{fleet}:generation`      | STRING  | none            | another one: everything else was lost                 |
  * | `<p>:1:{fleet}:policies`        | counter | none            | grows with each change of a pushed policy             |
  * | `<p>:1:{fleet}:policy-names`    | SET     | none            | names of pushed policies                              |
  * | `<p>:1:{<digest>}:session`      | HASH    | of the session  | owner, epoch and sealed record of one session         |
@@ -21,6 +22,7 @@
 export class RedisKeys {
   readonly fleetMembers: string;
   readonly fleetFacts: string;
+  readonly fleetGeneration: string;
   readonly policyVersion: string;
   readonly policyNames: string;
   readonly #base: string;
@@ -32,6 +34,7 @@ export class RedisKeys {
     this.#limits = `${this.#base}{limits}:`;
     this.fleetMembers = `${this.#base}{fleet}:members`;
     this.fleetFacts = `${this.#base}{fleet}:facts`;
+    this.fleetGeneration = `${this.#base}{fleet}:generation`;
     this.policyVersion = `${this.#base}{fleet}:policies`;
     this.policyNames = `${this.#base}{fleet}:policy-names`;
   }

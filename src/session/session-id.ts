@@ -34,18 +34,31 @@ export function generateSealingKey(): SealingKey {
 }
 
 export class SessionIds {
-  readonly #keys: ReadonlyMap<number, Buffer>;
+  readonly #keys: readonly SealingKey[];
   readonly #sealing: SealingKey;
   readonly #replica: Buffer;
   readonly #random = new RandomBytes();
+
+  /** As ids name the replica that mints here. */
+  readonly ownReplica: string;
 
   /** @param keys The first seals; the others open what was sealed before. At least one. */
   constructor(keys: readonly SealingKey[], replica: string) {
     const [sealing] = keys;
     if (sealing === undefined) throw new RangeError('at least one sealing key is needed');
     this.#sealing = sealing;
-    this.#keys = new Map(keys.map(({ keyId, key }) => [keyId, key]));
-    this.#replica = createHash('sha256').update(replica).digest().subarray(0, REPLICA_BYTES);
+    this.#keys = keys;
+    this.#replica = hashOf(replica);
+    this.ownReplica = this.#replica.toString('hex');
+  }
+
+  /** Several keys may go by one id. */
+  #unseal(sealed: Buffer): Buffer | undefined {
+    for (const { keyId, key } of this.#keys) {
+      const plain = keyId === sealed[0] ? unseal(sealed, key) : undefined;
+      if (plain !== undefined) return plain;
+    }
+    return undefined;
   }
 
   /** A new id, unlike any other: 160 of its bits are random. */
@@ -65,9 +78,7 @@ export class SessionIds {
     const sealed = Buffer.from(id, 'base64url');
     // Comparing the text too leaves every id one spelling only.
     if (sealed.length !== SEALED_BYTES || sealed.toString('base64url') !== id) return undefined;
-    const key = this.#keys.get(sealed[0] as number);
-    if (key === undefined) return undefined;
-    const plain = unseal(sealed, key);
+    const plain = this.#unseal(sealed);
     if (plain === undefined) return undefined;
     const binding = plain.subarray(REPLICA_BYTES, REPLICA_BYTES + BINDING_BYTES);
     return {
@@ -75,6 +86,15 @@ export class SessionIds {
       isBoundTo: (route, principalId) => binding.equals(bindingOf(route, principalId)),
     };
   }
+}
+
+/** How ids name a replica: 16 hex digits. */
+export function replicaHash(replica: string): string {
+  return hashOf(replica).toString('hex');
+}
+
+function hashOf(replica: string): Buffer {
+  return createHash('sha256').update(replica).digest().subarray(0, REPLICA_BYTES);
 }
 
 /** Asks the system for many bytes at once: each question costs as much as a hundred answers. No byte is given out twice. */

@@ -5,9 +5,11 @@ import type { Timer, TimerWheel } from '../core/timer-wheel.js';
 import { SessionUnknownError } from '../protocol/session-errors.js';
 import type { DownstreamKind } from '../protocol/transport.js';
 import type { SessionOptions } from './options.js';
-import { SessionRecord } from './session-record.js';
+import { type SessionBeginning, SessionRecord } from './session-record.js';
 import type { SessionIds } from './session-id.js';
 import type { SessionQuota } from './session-quota.js';
+
+const FIRST_EPOCH = 1;
 
 /** What the manager tells the one who runs a session. */
 export interface ManagedSession {
@@ -50,14 +52,37 @@ export class SessionManager<S extends ManagedSession> {
   open(kind: DownstreamKind, principal: Principal, create: (record: SessionRecord) => S): S {
     const { ids, clock, quota } = this.#dependencies;
     quota.take(principal);
-    const record = new SessionRecord(ids.mint(this.#route, principal.id), kind, principal, clock.now());
-    const session = create(record);
-    this.#sessions.set(record.id, session);
-    record.expiry = this.#schedule(session, this.#options.ttlMs, 'it reached its greatest age');
-    this.#watchCredential(session);
-    if (kind === 'streamable-http') this.#watchIdle(session, this.#options.idleTimeoutMs);
-    else this.#watchAbsence(session);
-    return session;
+    const beginning = { openedAtMs: clock.wallTimeMs(), epoch: FIRST_EPOCH };
+    const id = ids.mint(this.#route, principal.id);
+    return this.#admit(create(new SessionRecord(id, kind, principal, clock.now(), beginning)), this.#options.ttlMs);
+  }
+
+  /**
+   * Goes on with a session that another replica had. Its place in the quota is counted, never refused: it was open already.
+   *
+   * @throws {SessionUnknownError} its time is up
+   */
+  adopt(
+    id: string,
+    kind: DownstreamKind,
+    principal: Principal,
+    beginning: SessionBeginning,
+    create: (record: SessionRecord) => S,
+  ): S {
+    const { clock, quota } = this.#dependencies;
+    const restMs = beginning.openedAtMs + this.#options.ttlMs - clock.wallTimeMs();
+    if (restMs <= 0) throw new SessionUnknownError();
+    quota.count(principal);
+    return this.#admit(create(new SessionRecord(id, kind, principal, clock.now(), beginning)), restMs);
+  }
+
+  holds(id: string): boolean {
+    return this.#sessions.has(id);
+  }
+
+  /** Another replica goes on with it: nothing is closed. */
+  handOver(session: S): void {
+    this.#forget(session);
   }
 
   /** @throws {SessionUnknownError} the same for all who may not have it */
@@ -84,17 +109,31 @@ export class SessionManager<S extends ManagedSession> {
   }
 
   close(session: S, reason: string): void {
-    const { record } = session;
-    if (record.isClosed) return;
-    record.isClosed = true;
-    record.cancelTimers();
-    this.#sessions.delete(record.id);
-    this.#dependencies.quota.giveBack(record.principal);
-    session.ended(reason);
+    if (this.#forget(session)) session.ended(reason);
   }
 
   closeAll(reason: string): void {
     for (const session of [...this.#sessions.values()]) this.close(session, reason);
+  }
+
+  #admit(session: S, ttlMs: number): S {
+    const { record } = session;
+    this.#sessions.set(record.id, session);
+    record.expiry = this.#schedule(session, ttlMs, 'it reached its greatest age');
+    this.#watchCredential(session);
+    if (record.kind === 'streamable-http') this.#watchIdle(session, this.#options.idleTimeoutMs);
+    else this.#watchAbsence(session);
+    return session;
+  }
+
+  /** @returns false when it was forgotten before */
+  #forget({ record }: S): boolean {
+    if (record.isClosed) return false;
+    record.isClosed = true;
+    record.cancelTimers();
+    this.#sessions.delete(record.id);
+    this.#dependencies.quota.giveBack(record.principal);
+    return true;
   }
 
   #watchAbsence(session: S): void {

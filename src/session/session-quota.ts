@@ -26,11 +26,15 @@ export class SessionQuota {
   /** @throws {OverloadedError | TooManySessionsError} */
   take(principal: Principal): void {
     if (this.#total >= this.#options.sessions) throw new OverloadedError('too many sessions are open', RETRY_AFTER_MS);
-    // Counted whether bound or not: who is bound may change while sessions are open.
     const held = this.#byPrincipal.get(principal.id) ?? 0;
     const isFull = held >= this.#options.sessionsPerPrincipal;
     if (isFull && this.#isBound(principal)) throw new TooManySessionsError(RETRY_AFTER_MS);
-    this.#byPrincipal.set(principal.id, held + 1);
+    this.count(principal);
+  }
+
+  /** For a session that is open already. Counted whether bound or not: who is bound may change while sessions are open. */
+  count(principal: Principal): void {
+    this.#byPrincipal.set(principal.id, (this.#byPrincipal.get(principal.id) ?? 0) + 1);
     this.#total += 1;
   }
 

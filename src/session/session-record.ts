@@ -3,6 +3,13 @@ import type { Principal } from '../auth/principal.js';
 import type { Timer } from '../core/timer-wheel.js';
 import type { DownstreamKind } from '../protocol/transport.js';
 
+/** Where a session stands when a replica gets it. */
+export interface SessionBeginning {
+  /** Milliseconds since 1970. */
+  readonly openedAtMs: number;
+  readonly epoch: number;
+}
+
 /** The facts of one session, and the clocks that run for it. */
 export class SessionRecord {
   readonly id: string;
@@ -15,6 +22,10 @@ export class SessionRecord {
   lastUsedAtMs: number;
   /** The revision client and server settled on; undefined before that. */
   protocolVersion: string | undefined;
+  /** When it was opened, in milliseconds since 1970. */
+  readonly openedAtMs: number;
+  /** Grows each time another replica takes the session; what was said under a smaller one no longer counts. */
+  readonly epoch: number;
   isClosed = false;
   /** Made when it is first needed, then kept: every decision carries it. */
   #label: string | undefined;
@@ -27,7 +38,10 @@ export class SessionRecord {
   /** Looks whether it has been idle. */
   idleness: Timer | undefined;
 
-  constructor(id: string, kind: DownstreamKind, principal: Principal, nowMs: number) {
+  /** @param nowMs On the clock of durations. */
+  constructor(id: string, kind: DownstreamKind, principal: Principal, nowMs: number, beginning: SessionBeginning) {
+    this.openedAtMs = beginning.openedAtMs;
+    this.epoch = beginning.epoch;
     this.id = id;
     this.kind = kind;
     this.principal = principal;

@@ -45,6 +45,8 @@ const JSON_HEADERS = renderHeaders([['content-type', 'application/json']]);
 
 export class SseTransport implements UpstreamTransport {
   readonly kind = 'sse';
+  /** The session is the stream, and nobody else can go on with it. */
+  readonly sessionId = undefined;
   readonly #options: SseTransportOptions;
   readonly #listener: UpstreamListener;
   readonly #decoder: SseDecoder;
@@ -120,6 +122,10 @@ export class SseTransport implements UpstreamTransport {
   }
 
   async close(): Promise<void> {
+    this.abandon();
+  }
+
+  abandon(): void {
     this.#isClosed = true;
     this.#opening?.timer.cancel();
     this.#opening = undefined;

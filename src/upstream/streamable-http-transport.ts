@@ -93,9 +93,22 @@ export class StreamableHttpTransport implements UpstreamTransport, StreamableSes
 
   async close(): Promise<void> {
     if (this.#isClosed) return;
+    this.abandon();
+    if (this.#sessionId !== undefined) await this.#deleteSession();
+  }
+
+  abandon(): void {
     this.#isClosed = true;
     this.#general?.close();
-    if (this.#sessionId !== undefined) await this.#deleteSession();
+  }
+
+  get sessionId(): string | undefined {
+    return this.#sessionId;
+  }
+
+  continueSession(id: string, protocolVersion: string): void {
+    this.#version = protocolVersion;
+    this.adopt(id);
   }
 
   get hasId(): boolean {

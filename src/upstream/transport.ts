@@ -33,6 +33,12 @@ export interface UpstreamTransport {
   resume(): void;
   /** Ends the upstream session; the listener hears nothing afterwards. */
   close(): Promise<void>;
+  /** The server's name for the session, where one outlives the connection. */
+  readonly sessionId: string | undefined;
+  /** Goes on with a session that somebody else opened, instead of opening one. Only before anything was sent, and only where sessions have names. */
+  continueSession?(id: string, protocolVersion: string): void;
+  /** Lets go of the session without ending it: somebody else goes on with it. The listener hears nothing afterwards. */
+  abandon(): void;
 }
 
 export interface UpstreamListener {

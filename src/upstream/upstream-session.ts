@@ -9,7 +9,7 @@ import type { Message } from '../protocol/message.js';
 import { Method } from '../protocol/methods.js';
 import type { Delivery, UpstreamError, UpstreamKind } from '../protocol/transport.js';
 import { UpstreamFailedError, UpstreamTimeoutError, WrongTransportError } from './errors.js';
-import { Handshake } from './handshake.js';
+import { Handshake, type HandshakeRecord } from './handshake.js';
 import { readInitializeResult } from './initialize-result.js';
 import { QueuedCall } from './queued-call.js';
 import type { UpstreamCall, UpstreamListener, UpstreamTransport } from './transport.js';
@@ -20,6 +20,17 @@ export interface UpstreamSessionListener extends UpstreamListener {
   onInitialized(protocolVersion: string): void;
   /** A new upstream session took the place of the lost one; state the server kept for the old one is gone. */
   onReestablished(): void;
+  /** Something changed that whoever goes on with the session has to know. */
+  onRecordChanged(): void;
+}
+
+/** What it takes to go on with an upstream session elsewhere. */
+export interface UpstreamSessionRecord {
+  readonly handshake: HandshakeRecord;
+  readonly protocolVersion: string;
+  readonly kind: UpstreamKind;
+  /** The server's own name for the session; undefined where it ends with its connection. */
+  readonly sessionId: string | undefined;
 }
 
 /**
@@ -36,7 +47,8 @@ const COURTESY_MS = 1000;
 export class UpstreamSession implements UpstreamListener {
   readonly #upstream: Upstream;
   readonly #listener: UpstreamSessionListener;
-  #handshake = new Handshake();
+  readonly #handshake: Handshake;
+  #protocolVersion: string | undefined;
   #transport: UpstreamTransport | undefined;
   #state: State = 'new';
   #queue: QueuedCall[] = [];
@@ -49,9 +61,20 @@ export class UpstreamSession implements UpstreamListener {
   #epoch = 0;
   #ownIds = 0;
 
-  constructor(upstream: Upstream, listener: UpstreamSessionListener) {
+  /** @param record Of a session that lived elsewhere and goes on here: by its name where it has one, else by the handshake once more. */
+  constructor(upstream: Upstream, listener: UpstreamSessionListener, record?: UpstreamSessionRecord) {
     this.#upstream = upstream;
     this.#listener = listener;
+    this.#handshake = record === undefined ? new Handshake() : Handshake.from(record.handshake);
+    if (record !== undefined) this.#continue(record);
+  }
+
+  /** Undefined before the server has accepted `initialize`. */
+  get record(): UpstreamSessionRecord | undefined {
+    const handshake = this.#handshake.record;
+    const kind = this.#transport?.kind ?? this.#upstream.kind;
+    if (handshake === undefined || kind === undefined || this.#protocolVersion === undefined) return undefined;
+    return { handshake, kind, protocolVersion: this.#protocolVersion, sessionId: this.#transport?.sessionId };
   }
 
   get isInitialized(): boolean {
@@ -65,7 +88,7 @@ export class UpstreamSession implements UpstreamListener {
 
   /** Never throws; what becomes of the message is told to `delivery`. */
   send(message: Message, delivery: Delivery, headers?: string): UpstreamCall {
-    if (message.method !== undefined) this.#handshake.observe(message);
+    if (message.method !== undefined && this.#handshake.observe(message)) this.#listener.onRecordChanged();
     if (this.#isGeneralStreamDue && message.kind === 'request') this.#openDueStream();
     if (this.#state === 'ready' && this.#transport !== undefined && message.method !== Method.initialized) {
       return this.#transport.send(message, delivery, headers);
@@ -97,6 +120,27 @@ export class UpstreamSession implements UpstreamListener {
     this.#state = 'closed';
     if (this.#queue.length > 0) this.#failQueue(new UpstreamFailedError('the session was closed', 'no'));
     await this.#dropTransport();
+  }
+
+  /** Lets go of everything without ending the upstream session: somebody else goes on with it. */
+  abandon(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#failQueue(new UpstreamFailedError('the session was continued elsewhere', 'no'));
+    this.#releaseTransport()?.abandon();
+  }
+
+  #continue({ kind, protocolVersion, sessionId }: UpstreamSessionRecord): void {
+    this.#protocolVersion = protocolVersion;
+    this.#upstream.learnKind(kind);
+    if (sessionId === undefined || kind !== 'streamable-http') {
+      this.#state = 'away';
+      return;
+    }
+    const transport = this.#adopt(kind);
+    transport.continueSession?.(sessionId, protocolVersion);
+    this.#state = 'ready';
+    this.#openGeneralStreamSoon();
   }
 
   onMessage(message: Message, related: Delivery | undefined): void {
@@ -189,6 +233,7 @@ export class UpstreamSession implements UpstreamListener {
     if (this.#transport !== undefined) this.#upstream.learnKind(this.#transport.kind);
     this.#transport?.setProtocolVersion(version);
     this.#state = 'ready';
+    this.#protocolVersion = version;
     this.#listener.onInitialized(version);
   }
 
@@ -276,6 +321,7 @@ export class UpstreamSession implements UpstreamListener {
       const transport = await Promise.race([this.#connectAgain(), deadline]);
       if (this.#isClosed || this.#epoch !== epoch) return;
       this.#listener.onReestablished();
+      this.#listener.onRecordChanged();
       this.#becomeReady(transport);
     } catch (error) {
       if (this.#isClosed || this.#epoch !== epoch) return;
@@ -309,6 +355,7 @@ export class UpstreamSession implements UpstreamListener {
     const version = answer.isError ? undefined : readInitializeResult(answer);
     if (version === undefined) throw new UpstreamFailedError('the upstream refused to initialize again', 'no');
     transport.setProtocolVersion(version);
+    this.#protocolVersion = version;
   }
 
   /** Log level and subscriptions: an error answer is the server's right, and no reason to give the session up. */

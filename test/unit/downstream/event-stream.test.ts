@@ -145,7 +145,7 @@ describe('a client that reads slowly', () => {
   });
 
   test('is not let go of before the last bytes of an ended stream are taken', () => {
-    const reply = streams.openReply();
+    const reply = streams.openReply([]);
     const response = new FakeResponse();
     response.room = 1;
     reply.attach(response.asResponse);
@@ -177,7 +177,7 @@ describe('a silent connection', () => {
 
 describe('streams that answer one request', () => {
   const openEnded = (bytes: number): number => {
-    const reply = streams.openReply();
+    const reply = streams.openReply([]);
     const response = new FakeResponse();
     reply.attach(response.asResponse);
     reply.answer(answer(bytes));
@@ -208,7 +208,7 @@ describe('streams that answer one request', () => {
 
   test('whose connection broke for good do not pile up', () => {
     for (let index = 0; index < 100; index += 1) {
-      const reply = streams.openReply();
+      const reply = streams.openReply([]);
       const response = new FakeResponse();
       reply.attach(response.asResponse);
       response.destroy();

@@ -3,6 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { BufferBudget } from '../../../src/downstream/buffer-budget.js';
 import { ReplayLog } from '../../../src/downstream/replay-log.js';
 
+function append(log: ReplayLog, sequence: number, bytes: Buffer, isNotification: boolean, mayDrop: boolean): boolean {
+  return log.append({ sequence, bytes, isNotification, answers: undefined }, mayDrop);
+}
+
 const LIMIT = 100;
 
 function newLog(budget = new BufferBudget(1_000_000)) {
@@ -24,13 +28,13 @@ describe('a client that is there', () => {
   test('is given everything in order, however much it is', () => {
     const { log } = newLog();
     for (let sequence = 1; sequence <= 50; sequence += 1)
-      log.append(sequence, Buffer.from(`e${sequence}`), true, false);
+      append(log, sequence, Buffer.from(`e${sequence}`), true, false);
     expect(takeAll(log)).toEqual(Array.from({ length: 50 }, (_, index) => `e${index + 1}`));
   });
 
   test('may go on behind any event that is still known', () => {
     const { log } = newLog();
-    for (const sequence of [1, 2, 3]) log.append(sequence, Buffer.from(`e${sequence}`), false, false);
+    for (const sequence of [1, 2, 3]) append(log, sequence, Buffer.from(`e${sequence}`), false, false);
     takeAll(log);
     for (const [after, rest] of [
       [0, ['e1', 'e2', 'e3']],
@@ -46,20 +50,20 @@ describe('a client that is there', () => {
 
   test('an event counts as given only when it was given whole', () => {
     const { log } = newLog();
-    log.append(1, bytes(90, 'a'), false, false);
+    append(log, 1, bytes(90, 'a'), false, false);
     expect(log.next?.length).toBe(90);
-    log.append(2, bytes(90, 'b'), false, false);
+    append(log, 2, bytes(90, 'b'), false, false);
     expect(takeAll(log)).toEqual(['a'.repeat(90), 'b'.repeat(90)]);
   });
 
   test('what was given is forgotten past the limit, oldest first, and the newest never', () => {
     const { log } = newLog();
     for (const sequence of [1, 2, 3]) {
-      log.append(sequence, bytes(60), false, false);
+      append(log, sequence, bytes(60), false, false);
       takeAll(log);
     }
     expect([0, 1, 2, 3].map((sequence) => log.canResumeAfter(sequence))).toEqual([false, false, true, true]);
-    log.append(4, bytes(500), false, false);
+    append(log, 4, bytes(500), false, false);
     takeAll(log);
     expect([3, 4].map((sequence) => log.canResumeAfter(sequence))).toEqual([true, true]);
     expect(log.retainedBytes).toBe(500);
@@ -67,7 +71,7 @@ describe('a client that is there', () => {
 
   test('a single event larger than the limit is given up once it has had time to arrive', () => {
     const { log, budget } = newLog();
-    log.append(1, bytes(500), false, false);
+    append(log, 1, bytes(500), false, false);
     takeAll(log);
     log.settle();
     expect(log.retainedBytes).toBe(0);
@@ -77,7 +81,7 @@ describe('a client that is there', () => {
 
   test('settling never touches what waits', () => {
     const { log } = newLog();
-    log.append(1, bytes(500), false, false);
+    append(log, 1, bytes(500), false, false);
     log.settle();
     expect(takeAll(log)).toEqual(['x'.repeat(500)]);
   });
@@ -86,33 +90,33 @@ describe('a client that is there', () => {
 describe('a client that is away', () => {
   test('loses notifications first, oldest first, and no response', () => {
     const { log } = newLog();
-    expect(log.append(1, bytes(40, 'r'), false, true)).toBe(true);
+    expect(append(log, 1, bytes(40, 'r'), false, true)).toBe(true);
     for (let sequence = 2; sequence < 20; sequence += 1) {
-      expect(log.append(sequence, Buffer.from(`notification-${sequence}`), true, true)).toBe(true);
+      expect(append(log, sequence, Buffer.from(`notification-${sequence}`), true, true)).toBe(true);
     }
-    expect(log.append(20, bytes(40, 's'), false, true)).toBe(true);
+    expect(append(log, 20, bytes(40, 's'), false, true)).toBe(true);
     expect(takeAll(log)).toEqual(['r'.repeat(40), 'notification-19', 's'.repeat(40)]);
     expect(log.retainedBytes).toBeLessThanOrEqual(LIMIT);
   });
 
   test('a response that no longer fits is told, never dropped in silence', () => {
     const { log } = newLog();
-    expect(log.append(1, bytes(60), false, true)).toBe(true);
-    expect(log.append(2, bytes(60), false, true)).toBe(false);
+    expect(append(log, 1, bytes(60), false, true)).toBe(true);
+    expect(append(log, 2, bytes(60), false, true)).toBe(false);
   });
 
   test('a single event larger than the limit may wait alone', () => {
     const { log } = newLog();
-    expect(log.append(1, bytes(5000), false, true)).toBe(true);
+    expect(append(log, 1, bytes(5000), false, true)).toBe(true);
     expect(takeAll(log)).toEqual(['x'.repeat(5000)]);
   });
 
   test('may have missed what was given last, so a flood of notifications does not push it out', () => {
     const { log } = newLog();
-    log.append(1, bytes(10, 'a'), false, false);
-    log.append(2, bytes(30, 'b'), false, false);
+    append(log, 1, bytes(10, 'a'), false, false);
+    append(log, 2, bytes(30, 'b'), false, false);
     takeAll(log);
-    for (let sequence = 3; sequence < 100; sequence += 1) log.append(sequence, bytes(20, 'n'), true, true);
+    for (let sequence = 3; sequence < 100; sequence += 1) append(log, sequence, bytes(20, 'n'), true, true);
     expect(log.canResumeAfter(1)).toBe(true);
     log.rewindTo(1);
     expect(takeAll(log)[0]).toBe('b'.repeat(30));
@@ -123,14 +127,14 @@ describe('the budget of all streams', () => {
   test('once full, nothing is kept of what was given, and those who wait lose nothing', () => {
     const budget = new BufferBudget(200);
     const greedy = new ReplayLog(1000, budget, 0);
-    greedy.append(1, bytes(250), false, false);
+    append(greedy, 1, bytes(250), false, false);
     takeAll(greedy);
     expect(budget.isFull).toBe(true);
     expect(budget.isExceeded).toBe(false);
     const away = new ReplayLog(LIMIT, budget, 0);
-    expect(away.append(1, bytes(30), false, true)).toBe(true);
-    expect(away.append(2, bytes(30), false, true)).toBe(true);
-    greedy.append(2, bytes(10), false, false);
+    expect(append(away, 1, bytes(30), false, true)).toBe(true);
+    expect(append(away, 2, bytes(30), false, true)).toBe(true);
+    append(greedy, 2, bytes(10), false, false);
     expect(greedy.canResumeAfter(0)).toBe(false);
     expect(budget.usedBytes).toBe(70);
   });
@@ -138,14 +142,14 @@ describe('the budget of all streams', () => {
   test('past it, a stream may hold one event and no more', () => {
     const budget = new BufferBudget(10);
     const log = new ReplayLog(LIMIT, budget, 0);
-    expect(log.append(1, bytes(20), false, true)).toBe(true);
-    expect(log.append(2, bytes(20), false, true)).toBe(false);
+    expect(append(log, 1, bytes(20), false, true)).toBe(true);
+    expect(append(log, 2, bytes(20), false, true)).toBe(false);
   });
 
   test('is given back to the last byte', () => {
     const { log, budget } = newLog();
-    log.append(1, bytes(30), false, false);
-    log.append(2, bytes(30), true, true);
+    append(log, 1, bytes(30), false, false);
+    append(log, 2, bytes(30), true, true);
     log.next?.toString();
     log.advance();
     log.rewindTo(0);
@@ -188,7 +192,7 @@ test('whatever happens, a client that can resume gets every response once and ev
           const event = Buffer.alloc(each.size + 2);
           event.writeUInt16BE(sequence);
           if (!each.isNotification) responses.push(sequence);
-          if (!log.append(sequence, event, each.isNotification, isAway)) return;
+          if (!append(log, sequence, event, each.isNotification, isAway)) return;
         } else if (each.do === 'take' && !isAway) take();
         else if (each.do === 'cut' && !isAway) {
           isAway = true;

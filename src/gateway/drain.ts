@@ -1,0 +1,55 @@
+/** How a gateway stops without dropping what is under way: what others can go on with goes to them, everything else is waited for. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { HttpListener } from '../downstream/http-listener.js';
+import type { Admission } from './admission.js';
+import type { Replication } from './replication.js';
+import type { Route } from './route.js';
+
+export interface DrainContext {
+  readonly listener: HttpListener;
+  readonly admission: Admission;
+  readonly replication: Replication | undefined;
+  routes(): readonly Route[];
+}
+
+/** How often it is looked whether everything has finished. */
+const POLL_MS = 20;
+/** How long connections may take to end once nothing is under way on them, as far as is known. */
+const CONNECTIONS_MS = 1000;
+
+/**
+ * Resolves when nothing is under way any more, or the time is up.
+ *
+ * @returns how many requests were still under way
+ */
+export async function drain(context: DrainContext, timeoutMs: number): Promise<number> {
+  const { listener, admission, replication } = context;
+  const deadlineMs = Date.now() + timeoutMs;
+  listener.drain();
+  for (const route of context.routes()) route.stateless.endSubscriptions();
+  while (!isQuiet(context) && Date.now() < deadlineMs) await delay(POLL_MS);
+  if (replication !== undefined) await endConnections(listener, replication, deadlineMs);
+  return admission.inFlight;
+}
+
+function isQuiet({ admission, replication, routes }: DrainContext): boolean {
+  if (replication === undefined) return admission.inFlight === 0;
+  let staying = 0;
+  for (const route of routes()) {
+    for (const session of [...route.sessions.sessions]) {
+      void session.depart();
+      staying += 1;
+    }
+  }
+  return staying === 0 && admission.inFlight === 0 && replication.forwardedPosts === 0;
+}
+
+/** A request may be on its way over a connection that looks idle: nothing is cut before the load balancer has had its time. */
+async function endConnections(listener: HttpListener, replication: Replication, deadlineMs: number): Promise<void> {
+  const untilMs = Math.min(deadlineMs, Date.now() + CONNECTIONS_MS);
+  do {
+    listener.stopAccepting();
+    replication.endStreams();
+    await delay(POLL_MS);
+  } while (Date.now() < untilMs && (await listener.connectionCount()) > 0);
+}

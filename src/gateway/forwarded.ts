@@ -1,0 +1,91 @@
+/** Requests that other replicas pass on: served like those of clients, but only when the session is here, and never passed on again. */
+import type { ForwardedRequest } from '../cluster/peer-listener.js';
+import { background } from '../core/background.js';
+import type { Logger } from '../core/logger.js';
+import type { Endpoint } from '../downstream/endpoints.js';
+import { namedSession } from '../downstream/elsewhere.js';
+import type { HttpExchange } from '../downstream/http-exchange.js';
+import { openEventStream } from '../downstream/respond.js';
+import type { Fence } from './fence.js';
+import { Flag } from './session-finder.js';
+
+export interface ForwardedDependencies {
+  readonly fence: Fence;
+  readonly logger: Logger;
+  endpoint(prefix: string, kind: string): Endpoint | undefined;
+  isDraining(): boolean;
+  serveHere(endpoint: Endpoint, exchange: HttpExchange): void;
+  /** Takes a session that nobody owns. @returns whether it is here */
+  takeFor(endpoint: Endpoint, exchange: HttpExchange): Promise<boolean>;
+  onForwarded(): void;
+}
+
+/** "Misdirected request": this replica does not own the session, and has done nothing. */
+const NOT_OWNER = 421;
+
+export function serveForwarded(forwarded: ForwardedRequest, dependencies: ForwardedDependencies): void {
+  const { path, response } = forwarded;
+  const [, prefix = '', kind = ''] = path.split('/');
+  const endpoint = dependencies.endpoint(prefix, kind);
+  dependencies.onForwarded();
+  // The configuration here may not know the route yet, or any more.
+  if (endpoint === undefined) sayNotOwner(response);
+  else place(endpoint, exchangeOf(forwarded), forwarded, dependencies);
+}
+
+function place(
+  endpoint: Endpoint,
+  exchange: HttpExchange,
+  { envelope }: ForwardedRequest,
+  dependencies: ForwardedDependencies,
+): void {
+  const { fence, isDraining, takeFor, logger } = dependencies;
+  const { flags = {} } = envelope;
+  const serve = (): void => serveIfHere(endpoint, exchange, flags[Flag.greeted] === '1', dependencies);
+  const id = namedSession(endpoint, exchange);
+  if (id === undefined) {
+    if (flags[Flag.open] !== '1' || isDraining()) sayNotOwner(exchange.response);
+    else dependencies.serveHere(endpoint, exchange);
+  } else if (endpoint.door.holds(id)) {
+    if (fence.isOpen) serve();
+    else fence.pass(serve);
+  } else if (flags[Flag.take] === '1' && !isDraining()) {
+    background(takeFor(endpoint, exchange).then(serve), logger, 'takeover_failed');
+  } else sayNotOwner(exchange.response);
+}
+
+function serveIfHere(
+  endpoint: Endpoint,
+  exchange: HttpExchange,
+  isGreeted: boolean,
+  { serveHere }: ForwardedDependencies,
+): void {
+  const { response, headers } = exchange;
+  const id = namedSession(endpoint, exchange);
+  if (id === undefined || !endpoint.door.holds(id)) {
+    sayNotOwner(response);
+    return;
+  }
+  // The edge has said to its client how a stream begins.
+  if (isGreeted) openEventStream(response, headers);
+  serveHere(endpoint, { ...exchange, isAnswerOpen: isGreeted });
+}
+
+function exchangeOf({ envelope, request, response, body, query }: ForwardedRequest): HttpExchange {
+  const { principal, ip, publicPrefix } = envelope;
+  return {
+    request,
+    response,
+    query,
+    caller: { principal, ip, headers: request.headers },
+    headers: [],
+    publicPrefix,
+    ...(request.method === 'POST' ? { body } : {}),
+    onMoved: (_, left) => void left.then(() => sayNotOwner(response)),
+  };
+}
+
+function sayNotOwner(response: HttpExchange['response']): void {
+  if (response.headersSent) response.destroy();
+  else response.writeHead(NOT_OWNER, ['content-length', '0']).end();
+}

@@ -1,0 +1,37 @@
+/** After this process stood still: which of its sessions are still its own. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { SessionDirectory } from '../cluster/session-directory.js';
+import type { SessionCopies, SessionCopy } from './session-copies.js';
+
+const PER_QUESTION = 200;
+const PAUSE_MS = 100;
+
+/**
+ * Gives up what others have taken. Asks until the shared memory answers: without it nobody can know.
+ *
+ * @returns how many sessions were another's
+ */
+export async function reclaim(copies: SessionCopies, directory: SessionDirectory): Promise<number> {
+  let lost = 0;
+  const all = copies.all;
+  for (let start = 0; start < all.length; start += PER_QUESTION) {
+    const asked = all.slice(start, start + PER_QUESTION);
+    const areOwned = await askUntilKnown(asked, directory);
+    for (const [index, copy] of asked.entries()) {
+      if (areOwned[index] !== false) continue;
+      lost += 1;
+      copy.session.forsake();
+    }
+  }
+  return lost;
+}
+
+async function askUntilKnown(copies: readonly SessionCopy[], directory: SessionDirectory): Promise<readonly boolean[]> {
+  for (;;) {
+    try {
+      return await directory.areOwned(copies.map(({ owned }) => owned));
+    } catch {
+      await delay(PAUSE_MS);
+    }
+  }
+}

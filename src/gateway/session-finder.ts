@@ -1,0 +1,313 @@
+/**
+ * Finds the replica that owns the session of a request, and brings the request there: serves it here, passes it on, or takes the session
+ * when its owner is gone. Never passes on what another replica has passed on.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Fleet, Member } from '../cluster/fleet.js';
+import type { SessionDirectory, SessionKey, StoredSession } from '../cluster/session-directory.js';
+import { background } from '../core/background.js';
+import type { Clock } from '../core/clock.js';
+import { describeError } from '../core/errors.js';
+import type { Logger } from '../core/logger.js';
+import { readBody } from '../downstream/body.js';
+import { type Elsewhere, namedSession } from '../downstream/elsewhere.js';
+import type { Endpoint } from '../downstream/endpoints.js';
+import { type HttpExchange, refuse } from '../downstream/http-exchange.js';
+import { greet } from '../downstream/sse.js';
+import { parseEventId } from '../downstream/sse-encode.js';
+import { greetStream } from '../downstream/streamable-http.js';
+import { OverloadedError } from '../protocol/session-errors.js';
+import { type OpenedSessionId, type SessionIds } from '../session/session-id.js';
+import { LRUCache } from 'lru-cache';
+import type { Fence } from './fence.js';
+import { answerLost } from './lost-request.js';
+import type { ForwardOutcome, Peers } from './peers.js';
+import { sessionKey } from './session-copies.js';
+import type { Takeover } from './takeover.js';
+
+export interface SessionFinderDependencies {
+  readonly ids: SessionIds;
+  readonly fleet: Fleet;
+  readonly directory: SessionDirectory;
+  readonly takeover: Takeover;
+  readonly peers: Peers;
+  readonly fence: Fence;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Of a request body, in bytes. */
+  maxBodyBytes(): number;
+  isMemoryUp(): boolean;
+  isDraining(): boolean;
+  serveHere(endpoint: Endpoint, exchange: HttpExchange): void;
+  onForwarded(): void;
+}
+
+/** How long a request waits while its session is on its way from one replica to another. */
+const POST_PATIENCE_MS = 5000;
+const GET_PATIENCE_MS = 15_000;
+const RETRY_AFTER_MS = 1000;
+/** Between two looks where the session is now. */
+const PAUSE_MS = 40;
+const MAX_KNOWN_OWNERS = 50_000;
+
+/** Told to the replica that a request is passed on to. */
+export const Flag = {
+  /** A new session may be opened. */
+  open: 'open',
+  /** The session has no owner, and may be taken. */
+  take: 'take',
+  /** The client's event stream has begun. */
+  greeted: 'greeted',
+} as const;
+
+type Place =
+  | { readonly kind: 'here' }
+  | { readonly kind: 'peer'; readonly member: Member; readonly mayTake: boolean }
+  /** No such session, anywhere. */
+  | { readonly kind: 'nowhere' }
+  | { readonly kind: 'wait' }
+  /** The shared memory is away, and nothing else tells. */
+  | { readonly kind: 'unknown' };
+
+interface Search {
+  readonly endpoint: Endpoint;
+  readonly id: string;
+  readonly key: SessionKey;
+  readonly opened: OpenedSessionId;
+  readonly deadlineMs: number;
+  /** Where it was looked for in vain since the last pause. */
+  readonly tried: Set<string>;
+}
+
+export class SessionFinder implements Elsewhere {
+  readonly #dependencies: SessionFinderDependencies;
+  readonly #owners = new LRUCache<string, string>({ max: MAX_KNOWN_OWNERS });
+  #turn = 0;
+
+  constructor(dependencies: SessionFinderDependencies) {
+    this.#dependencies = dependencies;
+  }
+
+  takes(endpoint: Endpoint, exchange: HttpExchange): boolean {
+    const { fence, ids } = this.#dependencies;
+    const id = namedSession(endpoint, exchange);
+    if (id === undefined) return this.#takesUnnamed(endpoint, exchange);
+    if (endpoint.door.holds(id)) {
+      if (fence.isOpen) this.#serve(endpoint, exchange, id);
+      else fence.pass(() => this.#takeOrServe(endpoint, exchange));
+      return true;
+    }
+    const opened = ids.open(id);
+    // Forged, or another's: refused like any unknown one, and nobody is asked.
+    if (opened?.isBoundTo(endpoint.door.prefix, exchange.caller.principal.id) !== true) return false;
+    this.#findLater(endpoint, exchange, id, opened);
+    return true;
+  }
+
+  #takeOrServe(endpoint: Endpoint, exchange: HttpExchange): void {
+    if (!this.takes(endpoint, exchange)) this.#dependencies.serveHere(endpoint, exchange);
+  }
+
+  /** For a request that another replica passed on: takes its session if it may be taken. @returns whether it is here */
+  async takeFor(endpoint: Endpoint, exchange: HttpExchange): Promise<boolean> {
+    const id = namedSession(endpoint, exchange);
+    const opened = id === undefined ? undefined : this.#dependencies.ids.open(id);
+    if (id === undefined || opened === undefined) return false;
+    const search = this.#searchFor(endpoint, id, opened, exchange);
+    const stored = await this.#dependencies.directory.load(search.key);
+    if (stored === undefined || stored.owner !== '') return false;
+    return (await this.#take(search, exchange, stored)).kind === 'here';
+  }
+
+  /** The session may leave while the request is being read. */
+  #serve(endpoint: Endpoint, exchange: HttpExchange, id: string): void {
+    this.#dependencies.serveHere(endpoint, {
+      ...exchange,
+      onMoved: (body, left) => {
+        const opened = this.#dependencies.ids.open(id);
+        if (opened === undefined) return;
+        const again = { ...exchange, body };
+        background(
+          left.then(() => this.#findLater(endpoint, again, id, opened)),
+          this.#dependencies.logger,
+          'forward_failed',
+        );
+      },
+    });
+  }
+
+  /** Nothing new begins here once this replica is about to stop. */
+  #takesUnnamed(endpoint: Endpoint, exchange: HttpExchange): boolean {
+    const { isDraining, fleet, logger } = this.#dependencies;
+    const { method } = exchange.request;
+    const opens = endpoint.kind === 'sse' ? method === 'GET' : endpoint.kind === 'mcp' && method === 'POST';
+    if (!opens || !isDraining() || fleet.peers.length === 0) return false;
+    background(this.#openElsewhere(endpoint, exchange), logger, 'forward_failed');
+    return true;
+  }
+
+  async #openElsewhere(endpoint: Endpoint, unread: HttpExchange): Promise<void> {
+    const exchange = await this.#withBody(unread);
+    if (exchange === undefined) return;
+    for (const member of this.#inTurn()) {
+      const outcome = await this.#forward(member, endpoint, exchange, { [Flag.open]: '1' });
+      if (outcome === 'answered') return;
+      if (outcome === 'lost') {
+        answerLost(endpoint, exchange);
+        return;
+      }
+    }
+    this.#dependencies.serveHere(endpoint, exchange);
+  }
+
+  /** So that not all go to the same peer. */
+  #inTurn(): Member[] {
+    const { peers } = this.#dependencies.fleet;
+    this.#turn += 1;
+    const start = this.#turn % Math.max(1, peers.length);
+    return [...peers.slice(start), ...peers.slice(0, start)];
+  }
+
+  #findLater(endpoint: Endpoint, exchange: HttpExchange, id: string, opened: OpenedSessionId): void {
+    background(this.#find(endpoint, exchange, id, opened), this.#dependencies.logger, 'forward_failed');
+  }
+
+  async #find(endpoint: Endpoint, unread: HttpExchange, id: string, opened: OpenedSessionId): Promise<void> {
+    const read = await this.#withBody(unread);
+    if (read === undefined) return;
+    let exchange = read;
+    const search = this.#searchFor(endpoint, id, opened, exchange);
+    while (!exchange.response.destroyed) {
+      const place = await this.#locate(search, exchange);
+      if (place.kind === 'here') {
+        this.#serve(endpoint, exchange, id);
+        return;
+      }
+      if (place.kind === 'nowhere') {
+        this.#dependencies.serveHere(endpoint, exchange);
+        return;
+      }
+      if (place.kind === 'unknown') break;
+      if (place.kind === 'peer' && (await this.#bring(search, exchange, place.member, place.mayTake))) return;
+      if (place.kind === 'peer') continue;
+      if (this.#dependencies.clock.now() > search.deadlineMs) break;
+      exchange = this.#greeted(search, exchange);
+      await delay(PAUSE_MS);
+      search.tried.clear();
+    }
+    if (exchange.isAnswerOpen === true) exchange.response.end();
+    else refuse(exchange, new OverloadedError('the session cannot be reached at the moment', RETRY_AFTER_MS));
+  }
+
+  #searchFor(endpoint: Endpoint, id: string, opened: OpenedSessionId, { request }: HttpExchange): Search {
+    const patienceMs = request.method === 'POST' ? POST_PATIENCE_MS : GET_PATIENCE_MS;
+    const deadlineMs = this.#dependencies.clock.now() + patienceMs;
+    return { endpoint, id, key: sessionKey(id), opened, deadlineMs, tried: new Set() };
+  }
+
+  /** @returns whether that was the end of it */
+  async #bring(search: Search, exchange: HttpExchange, member: Member, mayTake: boolean): Promise<boolean> {
+    const { endpoint, id, tried } = search;
+    const flags = {
+      ...(mayTake ? { [Flag.take]: '1' } : {}),
+      ...(exchange.isAnswerOpen === true ? { [Flag.greeted]: '1' } : {}),
+    };
+    const outcome = await this.#forward(member, endpoint, exchange, flags);
+    if (outcome === 'answered') {
+      this.#owners.set(id, member.id);
+      return true;
+    }
+    this.#owners.delete(id);
+    tried.add(member.id);
+    if (outcome !== 'lost' || exchange.request.method !== 'POST') return false;
+    answerLost(endpoint, exchange);
+    return true;
+  }
+
+  #forward(
+    member: Member,
+    endpoint: Endpoint,
+    exchange: HttpExchange,
+    flags: Readonly<Record<string, string>>,
+  ): Promise<ForwardOutcome> {
+    this.#dependencies.onForwarded();
+    return this.#dependencies.peers.forward(member, endpoint, exchange, flags);
+  }
+
+  async #locate(search: Search, exchange: HttpExchange): Promise<Place> {
+    const { fence, isMemoryUp, logger } = this.#dependencies;
+    if (search.endpoint.door.holds(search.id) && fence.isOpen) return { kind: 'here' };
+    const guess = this.#guess(search);
+    if (guess !== undefined) return { kind: 'peer', member: guess, mayTake: false };
+    if (!isMemoryUp()) return search.tried.size > 0 ? { kind: 'wait' } : { kind: 'unknown' };
+    try {
+      return await this.#lookUp(search, exchange);
+    } catch (error) {
+      logger.debug('lookup_failed', 'where a session is could not be looked up', { reason: describeError(error) });
+      return { kind: 'wait' };
+    }
+  }
+
+  /** Without asking anybody: where it was met last, or was opened. */
+  #guess({ id, opened, tried }: Search): Member | undefined {
+    const { fleet, ids, isMemoryUp } = this.#dependencies;
+    const known = this.#owners.get(id);
+    const isFromHere = opened.replica === ids.ownReplica;
+    const member =
+      known === undefined ? (isFromHere ? undefined : fleet.findByHash(opened.replica)) : fleet.find(known);
+    if (member === undefined || member.id === fleet.me.id || tried.has(member.id)) return undefined;
+    // One whose heartbeat has stopped may still be there when it is the memory that is away.
+    return fleet.isLive(member.id) || !isMemoryUp() ? member : undefined;
+  }
+
+  async #lookUp(search: Search, exchange: HttpExchange): Promise<Place> {
+    const { directory, fleet, takeover } = this.#dependencies;
+    const stored = await directory.load(search.key);
+    if (stored === undefined) return { kind: 'nowhere' };
+    const { owner } = stored;
+    if (owner === '' || owner === fleet.me.id) return this.#take(search, exchange, stored);
+    const member = fleet.find(owner);
+    if (fleet.isLive(owner) && member !== undefined) {
+      return search.tried.has(owner) ? { kind: 'wait' } : { kind: 'peer', member, mayTake: false };
+    }
+    return (await takeover.isGone(owner)) ? this.#take(search, exchange, stored) : { kind: 'wait' };
+  }
+
+  /** A replica that is about to stop leaves it to another. */
+  async #take(search: Search, exchange: HttpExchange, stored: StoredSession): Promise<Place> {
+    const { takeover, isDraining } = this.#dependencies;
+    if (isDraining()) {
+      const member = this.#inTurn().find(({ id }) => !search.tried.has(id));
+      if (member !== undefined) return { kind: 'peer', member, mayTake: stored.owner === '' };
+    }
+    const { id, key, endpoint } = search;
+    const wanted = { id, key, prefix: endpoint.door.prefix, principal: exchange.caller.principal };
+    const result = await takeover.take(wanted, stored);
+    return { kind: result === 'taken' ? 'here' : result === 'wait' ? 'wait' : 'nowhere' };
+  }
+
+  /** A client that comes back hears at once that it is expected, and waits on its stream. */
+  #greeted(search: Search, exchange: HttpExchange): HttpExchange {
+    const { request } = exchange;
+    if (request.method !== 'GET' || exchange.isAnswerOpen === true) return exchange;
+    const seen = parseEventId(String(request.headers['last-event-id'] ?? ''));
+    if (search.endpoint.kind === 'mcp') greetStream(exchange);
+    else greet(exchange, search.id, seen?.sequence ?? 0);
+    return { ...exchange, isAnswerOpen: true };
+  }
+
+  /** @returns undefined when it could not be read, and the client was told */
+  #withBody(exchange: HttpExchange): Promise<HttpExchange | undefined> {
+    if (exchange.request.method !== 'POST') return Promise.resolve(exchange);
+    return new Promise((resolve) => {
+      exchange.response.once('close', () => resolve(undefined));
+      readBody(exchange, this.#dependencies.maxBodyBytes(), {
+        onBody: (body) => resolve({ ...exchange, body }),
+        onRefused: (error) => {
+          refuse(exchange, error);
+          resolve(undefined);
+        },
+      });
+    });
+  }
+}

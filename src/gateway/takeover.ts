@@ -1,0 +1,98 @@
+/** Taking a session whose owner is gone: at most one replica does, and goes on with what was left. */
+import type { Principal } from '../auth/principal.js';
+import type { Fleet } from '../cluster/fleet.js';
+import { type LeftSession, readJournal } from '../cluster/read-journal.js';
+import type { Sealer } from '../cluster/sealer.js';
+import type { SessionDirectory, SessionKey, StoredSession } from '../cluster/session-directory.js';
+import type { JournalStore } from '../cluster/session-journal.js';
+import type { Clock } from '../core/clock.js';
+import type { Logger } from '../core/logger.js';
+import { withoutLostEvents } from './continued-session.js';
+import { decodeState, type SessionState } from './session-state.js';
+
+export interface TakeoverDependencies {
+  readonly directory: SessionDirectory;
+  readonly journals: JournalStore;
+  readonly sealer: Sealer;
+  readonly fleet: Fleet;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Since when the shared memory answers, on `clock.now()`; undefined while it does not. */
+  memoryUpSinceMs(): number | undefined;
+  isThere(ownerId: string): Promise<boolean>;
+  /** @throws {SessionUnknownError} its time is up */
+  goOn(prefix: string, id: string, principal: Principal, epoch: number, state: SessionState, left: LeftSession): void;
+  onTaken(): void;
+}
+
+/** After the memory was away, owners have this long to say what is theirs before anybody may take it. */
+const REASSERT_MS = 5000;
+
+/** `taken`: the session is here. `wait`: not yet, or somebody else was faster. `void`: nobody can go on with it. */
+export type TakeoverResult = 'taken' | 'wait' | 'void';
+
+export interface WantedSession {
+  readonly id: string;
+  readonly key: SessionKey;
+  readonly prefix: string;
+  readonly principal: Principal;
+}
+
+export class Takeover {
+  readonly #dependencies: TakeoverDependencies;
+  readonly #running = new Map<SessionKey, Promise<TakeoverResult>>();
+
+  constructor(dependencies: TakeoverDependencies) {
+    this.#dependencies = dependencies;
+  }
+
+  /**
+   * Takes it if it may be taken. However many ask at once, it is tried once.
+   *
+   * @throws {Error} the memory is away
+   */
+  take(wanted: WantedSession, stored: StoredSession): Promise<TakeoverResult> {
+    const running = this.#running.get(wanted.key) ?? this.#start(wanted, stored);
+    return running;
+  }
+
+  /**
+   * Whether nobody serves what this replica owned: its lease is over and its listener does not answer, and the memory has been there for
+   * long enough to know.
+   *
+   * @throws {Error} the memory is away
+   */
+  async isGone(ownerId: string): Promise<boolean> {
+    const { fleet, clock, memoryUpSinceMs, isThere } = this.#dependencies;
+    const upSinceMs = memoryUpSinceMs();
+    if (upSinceMs === undefined || clock.now() - upSinceMs < REASSERT_MS) return false;
+    if (await fleet.isLeased(ownerId)) return false;
+    return !(await isThere(ownerId));
+  }
+
+  #start(wanted: WantedSession, stored: StoredSession): Promise<TakeoverResult> {
+    const running = this.#take(wanted, stored).finally(() => this.#running.delete(wanted.key));
+    this.#running.set(wanted.key, running);
+    return running;
+  }
+
+  async #take(wanted: WantedSession, stored: StoredSession): Promise<TakeoverResult> {
+    const { id, key, prefix, principal } = wanted;
+    const { directory, journals, sealer, goOn, onTaken, logger } = this.#dependencies;
+    const plain = sealer.open(stored.state, key);
+    const state = plain === undefined ? undefined : decodeState(plain);
+    // Sealed under a secret that is not known here, or written by another version.
+    if (state === undefined) return 'void';
+    if (!(await directory.take(key, stored.epoch))) return 'wait';
+    const left = readJournal(await journals.read(key), sealer, key);
+    const streams = left.streams.map((stream) => withoutLostEvents(stream, id));
+    goOn(prefix, id, principal, stored.epoch + 1, state, { ...left, streams });
+    onTaken();
+    logger.info('session_taken', 'went on with a session of another replica', {
+      route: prefix,
+      from: stored.owner === '' ? 'released' : stored.owner,
+      unanswered: left.unanswered.length,
+    });
+    return 'taken';
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * What the event streams of one session write down while they speak, so that another replica can go on with them.
+ * Writing never throws and is never waited for.
+ */
+import type { RequestId } from './message.js';
+
+/** A request whose answer is due on a stream. */
+export interface AskedRequest {
+  readonly id: RequestId;
+  readonly isToolCall: boolean;
+}
+
+/** One event as it went to the client, or waits for it. */
+export interface StreamEvent {
+  readonly sequence: number;
+  /** As they are on the wire; undefined: too large to be kept anywhere but where it was made. */
+  readonly bytes: Buffer | undefined;
+  readonly isNotification: boolean;
+  /** The request that it answers. */
+  readonly answers: RequestId | undefined;
+}
+
+export interface StreamJournal {
+  /** @param stream The sequence that opened the stream; its name within the session. */
+  opened(stream: number, isGeneral: boolean, requests: readonly AskedRequest[]): void;
+  /** @param isWaiting No connection is there to carry it. */
+  said(stream: number, isGeneral: boolean, event: StreamEvent, isWaiting: boolean): void;
+  /** What waited is on its way to the client. */
+  attached(stream: number): void;
+  /** Nothing more will be said. */
+  finished(stream: number): void;
+  /** Nothing below this sequence is needed any more. */
+  keepFrom(sequence: number): void;
+}
+
+/** One stream as another replica left it. */
+export interface StreamSnapshot {
+  readonly openedAt: number;
+  readonly isGeneral: boolean;
+  readonly requests: readonly AskedRequest[];
+  readonly events: readonly StreamEvent[];
+  /** Everything up to here cannot be said again. */
+  readonly forgottenUpTo: number;
+  /** How many of the events, from the end, nobody has been given. */
+  readonly waiting: number;
+  readonly isFinished: boolean;
+}

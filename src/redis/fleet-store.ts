@@ -1,0 +1,65 @@
+/** Replicas and their heartbeats. Time is that of Redis, so that no replica's clock decides who is alive. */
+import { randomUUID } from 'node:crypto';
+import type { FleetStore, Heartbeat, Member } from '../cluster/fleet.js';
+import type { RedisLink } from './link.js';
+import { Script } from './script.js';
+
+/** What is known of a replica is forgotten this long after its last heartbeat, in milliseconds. */
+const FORGET_AFTER_MS = 600_000;
+
+const BEAT = new Script(`
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+local old = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[4])
+if #old > 0 then
+  redis.call('ZREM', KEYS[1], unpack(old))
+  redis.call('HDEL', KEYS[2], unpack(old))
+end
+local live = redis.call('ZRANGEBYSCORE', KEYS[1], now - ARGV[3], '+inf')
+redis.call('SET', KEYS[4], ARGV[5], 'NX')
+return { redis.call('GET', KEYS[4]), redis.call('GET', KEYS[3]) or '0', redis.call('HMGET', KEYS[2], unpack(live)) }
+`);
+
+const IS_LEASED = new Script(`
+local time = redis.call('TIME')
+local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if score and time[1] * 1000 + math.floor(time[2] / 1000) - score < tonumber(ARGV[2]) then return 1 end
+return 0
+`);
+
+export class RedisFleetStore implements FleetStore {
+  readonly #link: RedisLink;
+
+  constructor(link: RedisLink) {
+    this.#link = link;
+  }
+
+  async beat(me: Member, leaseMs: number): Promise<Heartbeat> {
+    const { fleetMembers, fleetFacts, policyVersion, fleetGeneration } = this.#link.keys;
+    const keys = [fleetMembers, fleetFacts, policyVersion, fleetGeneration];
+    const args = [me.id, JSON.stringify(me), leaseMs, FORGET_AFTER_MS, randomUUID()];
+    const reply = await this.#link.run((redis) => BEAT.run(redis, keys, args));
+    const [generation, version, facts] = reply as [string, string, (string | null)[]];
+    return { generation, policyVersion: Number(version), members: facts.flatMap(readMember) };
+  }
+
+  async leave(id: string): Promise<void> {
+    const { fleetMembers, fleetFacts } = this.#link.keys;
+    await this.#link.run((redis) => Promise.all([redis.zrem(fleetMembers, id), redis.hdel(fleetFacts, id)]));
+  }
+
+  async isLeased(id: string, leaseMs: number): Promise<boolean> {
+    const { fleetMembers } = this.#link.keys;
+    return (await this.#link.run((redis) => IS_LEASED.run(redis, [fleetMembers], [id, leaseMs]))) === 1;
+  }
+}
+
+/** A replica of another version may say more of itself, or less: then it is none that could be reached. */
+function readMember(text: string | null): Member[] {
+  if (text === null) return [];
+  const { id, hash, address, version, isDraining } = JSON.parse(text) as Partial<Record<keyof Member, unknown>>;
+  if (typeof id !== 'string' || typeof hash !== 'string' || typeof address !== 'string') return [];
+  return [{ id, hash, address, version: String(version), isDraining: isDraining === true }];
+}
