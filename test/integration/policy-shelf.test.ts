@@ -236,6 +236,18 @@ test('what Redis lost is put back, never over something newer', async () => {
   expect(await shelf.current('p')).toEqual(newer);
 });
 
+test('a push after a loss counts as newer than all that was before', async () => {
+  const shelf = await open();
+  for (const letter of ['a', 'b', 'c']) await shelf.push('p', push(letter));
+  const lost = (await shelf.push('p', push('d'))).after;
+  const version = await shelf.version();
+  await redis.cli('FLUSHALL');
+  const fresh = (await (await open()).push('p', push('e'))).after;
+  expect(fresh.revision).toBeGreaterThan(lost.revision);
+  expect(await shelf.version()).toBeGreaterThan(version);
+  expect(await shelf.keep(lost)).toBe(false);
+});
+
 test('a damaged key ends in an error, not in a policy', async () => {
   const shelf = await open();
   await shelf.push('p', push('a'));
