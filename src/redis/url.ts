@@ -1,11 +1,11 @@
 /** Reads the URL of a Redis, a group of sentinels or a cluster. What it finds wrong never repeats the URL: it holds a password. */
 
-interface RedisNode {
+export interface RedisNode {
   readonly host: string;
   readonly port: number;
 }
 
-interface Access {
+export interface Access {
   readonly tls: boolean;
   readonly username: string | undefined;
   readonly password: string | undefined;
