@@ -37,7 +37,7 @@ export class RedisLink {
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #recovery: Recovery;
-  readonly #unanswered = new Unanswered(() => this.#goAway('no answer within 100 ms'));
+  readonly #unanswered: Unanswered;
   readonly #listeners = new Set<RedisLinkListener>();
   #state: 'new' | 'up' | 'away' | 'closed' = 'new';
   #upSinceMs: number | undefined;
@@ -51,6 +51,7 @@ export class RedisLink {
     this.#logger = logger.child({ server: describeEndpoint(options.endpoint) });
     this.#clock = clock;
     this.#client = createClient(options.endpoint);
+    this.#unanswered = new Unanswered(clock, () => this.#goAway('no answer within 100 ms'));
     this.#recovery = new Recovery(this.#client, clock, {
       onHealthy: (facts) => this.#comeUp(facts),
       onRefusal: (error) => this.#goAway(describeError(error)),

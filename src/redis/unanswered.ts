@@ -1,31 +1,37 @@
 /**
  * Commands that wait for an answer, oldest first, and the watch over how long they do.
- * One timer for all. Time is counted in its ticks: while this process itself stands still none passes, so that its own
- * pauses are not taken for those of the server.
+ * One timer for all. Of a pause of this process itself little is counted, so that it is not taken for one of the server.
  */
+import type { Clock } from '../core/clock.js';
 
 const TICK_MS = 20;
-/** An entry is late at its fifth tick: 80 to 100 ms after it was added. */
-const LATE_TICKS = 5;
+/** What one tick counts at most, however long ago the last one was. */
+const MAX_TICK_MS = 2 * TICK_MS;
+/** Counted from the tick before a command, so it waits 80 to 100 ms. */
+const LATE_MS = 100;
 
 export type Fail = (error: Error) => void;
 
 export class Unanswered {
+  readonly #clock: Clock;
   readonly #onLate: () => void;
   readonly #entries = new Set<UnansweredCommand>();
-  #tick = 0;
+  /** Time as it is counted here. */
+  #countedMs = 0;
+  #lastTickMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
   /** @param onLate called when the oldest entry has waited too long, again with each tick that it goes on waiting */
-  constructor(onLate: () => void) {
+  constructor(clock: Clock, onLate: () => void) {
+    this.#clock = clock;
     this.#onLate = onLate;
   }
 
   /** @param fail who is told by `failAll`; nobody for a command nobody waits for */
   add(fail?: Fail): UnansweredCommand {
-    const entry = new UnansweredCommand(this.#tick, fail);
+    if (this.#timer === undefined) this.#start();
+    const entry = new UnansweredCommand(this.#countedMs, fail);
     this.#entries.add(entry);
-    this.#timer ??= setInterval(() => this.#onTick(), TICK_MS).unref();
     return entry;
   }
 
@@ -40,29 +46,37 @@ export class Unanswered {
     for (const { fail } of entries) fail?.(makeError());
   }
 
+  #start(): void {
+    this.#lastTickMs = this.#clock.now();
+    this.#timer = setInterval(() => this.#onTick(), TICK_MS).unref();
+  }
+
   #onTick(): void {
-    this.#tick += 1;
     if (this.#entries.size === 0) {
       clearInterval(this.#timer);
       this.#timer = undefined;
       return;
     }
+    const nowMs = this.#clock.now();
+    // Timers may be early by a fraction of a millisecond, and a tick is never less than one.
+    this.#countedMs += Math.min(Math.max(nowMs - this.#lastTickMs, TICK_MS), MAX_TICK_MS);
+    this.#lastTickMs = nowMs;
     // An answer may have arrived already and be next in line to be read: sockets come after timers.
     if (this.#isLate()) setImmediate(() => this.#isLate() && this.#onLate());
   }
 
   #isLate(): boolean {
-    for (const { tick } of this.#entries) return this.#tick - tick >= LATE_TICKS;
+    for (const { addedMs } of this.#entries) return this.#countedMs - addedMs >= LATE_MS;
     return false;
   }
 }
 
 export class UnansweredCommand {
-  readonly tick: number;
+  readonly addedMs: number;
   readonly fail: Fail | undefined;
 
-  constructor(tick: number, fail: Fail | undefined) {
-    this.tick = tick;
+  constructor(addedMs: number, fail: Fail | undefined) {
+    this.addedMs = addedMs;
     this.fail = fail;
   }
 }

@@ -37,6 +37,21 @@ async function connected(url = redis.url): Promise<TestLink> {
   return opened;
 }
 
+/** 100 ms as long as they take on this machine now: timers come late when it does other things. */
+async function hundredMs(): Promise<number> {
+  const startedMs = performance.now();
+  for (let step = 0; step < 5; step += 1) await delay(20);
+  return performance.now() - startedMs;
+}
+
+/** Settles before anything else can happen. */
+async function atOnce(work: () => Promise<unknown>): Promise<unknown> {
+  const late = new Promise((resolve) => {
+    setImmediate(resolve, 'not at once');
+  });
+  return Promise.race([work().catch((error: unknown) => error), late]);
+}
+
 async function timed(work: () => Promise<unknown>): Promise<{ outcome: unknown; ms: number }> {
   const startedMs = performance.now();
   const outcome = await work().catch((error: unknown) => error);
@@ -59,7 +74,7 @@ describe('when Redis dies', () => {
     await redis.kill();
     expect((await blocked).outcome).toBeInstanceOf(StoreAwayError);
     await waitFor('the link to notice', () => !link.isUp);
-    expect((await timed(ping(link))).ms).toBeLessThan(20);
+    expect(await atOnce(ping(link))).toBeInstanceOf(StoreAwayError);
     await redis.restart();
     await waitFor('the link to be back', () => link.isUp, 3000);
     expect(await link.run((commands) => commands.ping())).toBe('PONG');
@@ -109,13 +124,12 @@ describe('while Redis hangs', () => {
   test('the first command is given up within 100 ms, later ones at once, and it comes back by itself', async () => {
     const { link, events } = await connected();
     redis.pause();
+    const limitMs = hundredMs();
     const first = await timed(ping(link));
     expect(first.outcome).toBeInstanceOf(StoreAwayError);
-    expect(first.ms).toBeLessThan(100 + NOISE_MS);
+    expect(first.ms).toBeLessThan((await limitMs) + NOISE_MS);
     for (let i = 0; i < 20; i += 1) {
-      const next = await timed(ping(link));
-      expect(next.outcome).toBeInstanceOf(StoreAwayError);
-      expect(next.ms).toBeLessThan(20);
+      expect(await atOnce(ping(link))).toBeInstanceOf(StoreAwayError);
     }
     expect([link.isUp, link.upSinceMs]).toEqual([false, undefined]);
     expect(link.post(1, (commands) => commands.ping())).toBe(false);
@@ -131,19 +145,21 @@ describe('while Redis hangs', () => {
   test('commands that wait together are given up together', async () => {
     const { link } = await connected();
     redis.pause();
-    const early = timed(ping(link));
+    const settled: string[] = [];
+    const early = timed(ping(link)).finally(() => settled.push('early'));
     await delay(50);
-    const late = await timed(ping(link));
-    expect((await early).ms).toBeLessThan(100 + NOISE_MS);
-    expect(late.outcome).toBeInstanceOf(StoreAwayError);
-    expect(late.ms).toBeLessThan(50 + NOISE_MS);
+    const late = timed(ping(link)).finally(() => settled.push('late'));
+    expect((await early).outcome).toBeInstanceOf(StoreAwayError);
+    expect(await atOnce(() => late)).toMatchObject({ outcome: expect.any(StoreAwayError) });
+    expect(settled).toEqual(['early', 'late']);
   });
 
   test('commands nobody waits for notice it too', async () => {
     const { link } = await connected();
     redis.pause();
     expect(link.post(10, (commands) => commands.set('a', 'b'))).toBe(true);
-    await waitFor('the link to notice', () => !link.isUp, 100 + NOISE_MS);
+    await hundredMs();
+    await waitFor('the link to notice', () => !link.isUp, NOISE_MS);
   });
 
   test('a fresh connection is opened when the old one stays silent, and works at once when it goes on', async () => {
