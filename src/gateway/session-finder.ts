@@ -278,7 +278,7 @@ export class SessionFinder implements Elsewhere {
     const { takeover, isDraining } = this.#dependencies;
     if (isDraining()) {
       const member = this.#inTurn().find(({ id }) => !search.tried.has(id));
-      if (member !== undefined) return { kind: 'peer', member, mayTake: stored.owner === '' };
+      return member === undefined ? { kind: 'wait' } : { kind: 'peer', member, mayTake: stored.owner === '' };
     }
     const { id, key, endpoint } = search;
     const wanted = { id, key, prefix: endpoint.door.prefix, principal: exchange.caller.principal };
