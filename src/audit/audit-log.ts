@@ -15,6 +15,14 @@ import { type ResumedChain, resumeChain } from './resume.js';
 const CHECKPOINT_RECORDS = 1000;
 const CHECKPOINT_INTERVAL_MS = 60_000;
 const NO_ARGUMENTS: KeptArguments = {};
+/** So many events are made records of in one go, which costs a third of one by one; more would keep calls waiting. */
+const BATCH_EVENTS = 32;
+/** Events that come faster than the event loop turns have to wait for their records to be made. */
+const MAX_PENDING_EVENTS = 256;
+/** Arguments are kept in memory until then, unless they are long. */
+const MAX_HELD_BYTES = 16 * 1024;
+/** Characters of a record that is not made yet, about. */
+const RECORD_LENGTH = 700;
 const MAX_BUFFERED = 16 * 1024 * 1024;
 
 /** What an audit log needs beside its options. */
@@ -40,6 +48,11 @@ export interface AuditStats {
   readonly isFailing: boolean;
 }
 
+interface PendingEvent {
+  readonly ts: string;
+  readonly event: AuditEvent;
+}
+
 /**
  * The write side of the audit trail: makes records of events, chains them, and hands their lines to the writer.
  * Whether a call may go on without its record is the caller's decision; `healthy` says what the mode demands.
@@ -51,6 +64,7 @@ export class AuditLog {
   readonly #chain: AuditChain;
   readonly #writer: BatchWriter;
   readonly #checkpoints: CheckpointKeeper;
+  #pending: PendingEvent[] = [];
   #isClosed = false;
   #records = 0;
   #dropped = 0;
@@ -86,10 +100,12 @@ export class AuditLog {
     const checkpoints = new CheckpointKeeper(file, context.onCheckpoint);
     let resumed: ResumedChain;
     let writer: BatchWriter;
+    let sealPending = (): void => {};
     try {
       resumed = await resumeChain(file, key, (context.clock ?? systemClock).wallTimeMs());
       writer = await BatchWriter.open(file, context.openFile ?? openAuditFile, {
         maxBuffered: context.maxBuffered ?? MAX_BUFFERED,
+        onDue: () => sealPending(),
         onSynced: (lines) => checkpoints.synced(lines),
         onFailure: (error) => context.onFailure?.(new AuditFileError(file, error)),
         onRecovery: () => context.onRecovery?.(),
@@ -99,17 +115,18 @@ export class AuditLog {
     }
     const chain = new AuditChain(key, capped(context.replica) ?? '', resumed.end);
     const log = new AuditLog(options, context, { key, chain, writer, checkpoints });
-    for (const fields of resumed.openingRecords) log.#write(fields);
+    sealPending = () => log.#sealPending();
+    for (const fields of resumed.openingRecords) log.#write(log.#ts(), fields);
     return log;
   }
 
   /** Whether the mode lets calls go on: always when `best-effort`; when `strict`, while records reach the disk. */
   get healthy(): boolean {
-    return this.#options.mode === 'best-effort' || (!this.#isClosed && !this.#writer.isFailing && this.#writer.hasRoom);
+    return this.#options.mode === 'best-effort' || (!this.#isClosed && !this.#writer.isFailing && this.#hasRoom);
   }
 
   get stats(): AuditStats {
-    return { records: this.#records, dropped: this.#dropped, isFailing: this.#writer.isFailing };
+    return { records: this.#records + this.#pending.length, dropped: this.#dropped, isFailing: this.#writer.isFailing };
   }
 
   /**
@@ -118,26 +135,32 @@ export class AuditLog {
    * @returns false when there was no room for it; the next record that finds room is preceded by one of how many were lost
    */
   record(event: AuditEvent): boolean {
-    if (this.#isClosed || !this.#writer.hasRoom) {
+    if (this.#isClosed || !this.#hasRoom) {
       this.#dropped += 1;
       this.#droppedSinceGap += 1;
       return false;
     }
     this.#tellDropped();
-    this.#write(this.#fieldsOf(event));
-    if (this.#sinceCheckpoint >= CHECKPOINT_RECORDS) this.#writeCheckpoint();
+    this.#pending.push({ ts: this.#ts(), event });
+    const { length } = this.#pending;
+    if (length >= MAX_PENDING_EVENTS || (event.arguments?.length ?? 0) > MAX_HELD_BYTES) this.#sealPending();
+    // Behind the call that it is about.
+    else if (length === BATCH_EVENTS) setImmediate(() => this.#sealPending());
+    else this.#writer.expectLine();
     return true;
   }
 
   /** Writes what is waiting; resolves when that was done or tried. */
   flush(): Promise<void> {
+    this.#sealPending();
     return this.#writer.flush();
   }
 
   /** For log rotation: goes on in the file that now has the path. The first line there names the last hash of the old file. */
   async reopen(): Promise<void> {
     if (this.#isClosed) return;
-    const line = this.#seal(this.#checkpointFields(CONTINUED));
+    this.#sealPending();
+    const line = this.#seal(this.#ts(), this.#checkpointFields(CONTINUED));
     this.#noteCheckpoint(line, this.#writer.pushToNextFile(line));
     await this.#writer.flush();
   }
@@ -149,29 +172,49 @@ export class AuditLog {
    */
   async close(): Promise<void> {
     if (this.#isClosed) return;
+    this.#sealPending();
     this.#tellDropped();
-    if (this.#sinceCheckpoint > 0) this.#writeCheckpoint();
+    if (this.#sinceCheckpoint > 0) this.#writeCheckpoint(this.#ts());
     this.#isClosed = true;
     clearTimeout(this.#checkpointTimer);
     const unwritten = await this.#writer.close();
     if (unwritten > 0) throw new AuditFileError(this.#options.file, new Error(`${unwritten} records are lost`));
   }
 
+  get #hasRoom(): boolean {
+    return this.#writer.hasRoomFor(this.#pending.length * RECORD_LENGTH);
+  }
+
   #tellDropped(): void {
     if (this.#droppedSinceGap === 0) return;
     const lost = this.#droppedSinceGap;
     this.#droppedSinceGap = 0;
-    this.#write({ event: 'gap', reason: 'dropped', lost });
+    this.#sealPending();
+    this.#write(this.#ts(), { event: 'gap', reason: 'dropped', lost });
   }
 
-  #write(fields: RecordFields): void {
-    this.#writer.push(this.#seal(fields));
+  /** Makes the records of the events that came, in their order. */
+  #sealPending(): void {
+    const pending = this.#pending;
+    if (pending.length === 0) return;
+    this.#pending = [];
+    for (const { ts, event } of pending) {
+      this.#write(ts, this.#fieldsOf(event));
+      if (this.#sinceCheckpoint >= CHECKPOINT_RECORDS) this.#writeCheckpoint(ts);
+    }
+  }
+
+  #write(ts: string, fields: RecordFields): void {
+    this.#writer.push(this.#seal(ts, fields));
     this.#sinceCheckpoint += 1;
-    this.#checkpointTimer ??= setTimeout(() => this.#writeCheckpoint(), CHECKPOINT_INTERVAL_MS).unref();
+    this.#checkpointTimer ??= setTimeout(() => {
+      this.#sealPending();
+      this.#writeCheckpoint(this.#ts());
+    }, CHECKPOINT_INTERVAL_MS).unref();
   }
 
-  #writeCheckpoint(): void {
-    const line = this.#seal(this.#checkpointFields(undefined));
+  #writeCheckpoint(ts: string): void {
+    const line = this.#seal(ts, this.#checkpointFields(undefined));
     this.#noteCheckpoint(line, this.#writer.push(line));
   }
 
@@ -186,9 +229,9 @@ export class AuditLog {
     this.#checkpointTimer = undefined;
   }
 
-  #seal(fields: RecordFields): string {
+  #seal(ts: string, fields: RecordFields): string {
     this.#records += 1;
-    return this.#chain.seal(this.#ts(), fields);
+    return this.#chain.seal(ts, fields);
   }
 
   #fieldsOf(event: AuditEvent): RecordFields {

@@ -23,6 +23,8 @@ export interface BatchWriterOptions {
   readonly maxBuffered: number;
   /** Everything up to this line, counted from 1 in the order pushed, is on disk. */
   readonly onSynced: (lines: number) => Promise<void>;
+  /** The interval is over: whoever has lines in hand pushes them now. */
+  readonly onDue?: () => void;
   /** The first of a row of failures; the lines are kept and the write is repeated. */
   readonly onFailure: (error: unknown) => void;
   readonly onRecovery: () => void;
@@ -62,12 +64,22 @@ export class BatchWriter {
 
   /** Whether another line may be pushed. */
   get hasRoom(): boolean {
-    return this.#buffered < this.#options.maxBuffered;
+    return this.hasRoomFor(0);
+  }
+
+  /** Whether another line may be pushed after some that are on their way. @param length Their characters. */
+  hasRoomFor(length: number): boolean {
+    return this.#buffered + length < this.#options.maxBuffered;
   }
 
   /** Whether the last attempt to write or sync failed. */
   get isFailing(): boolean {
     return this.#isFailing;
+  }
+
+  /** A line is on its way and counts from now on: `onDue` asks for it in time. */
+  expectLine(): void {
+    this.#armFlush();
   }
 
   /** @returns the number of the line, counted from 1 */
@@ -168,7 +180,10 @@ export class BatchWriter {
   }
 
   #armFlush(): void {
-    this.#flushTimer ??= setTimeout(() => void this.flush(), FLUSH_INTERVAL_MS).unref();
+    this.#flushTimer ??= setTimeout(() => {
+      this.#options.onDue?.();
+      void this.flush();
+    }, FLUSH_INTERVAL_MS).unref();
   }
 
   #armSync(): void {

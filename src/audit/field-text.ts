@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { escapeInvisible } from './record.js';
 import { redactText } from './redact.js';
 
@@ -11,9 +12,20 @@ export function capped(text: string | undefined): string | undefined {
   return text === undefined || text.length <= SURELY_FITS ? text : cut(text);
 }
 
+/** Names and reasons come again and again; what does not is forgotten first. */
+const redacted = new LRUCache<string, string>({ max: 1000 });
+const MAX_KNOWN_LENGTH = 256;
+
 /** For text that a client can choose: secrets in it go, then it is cut. */
 export function cappedAndRedacted(text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
+  if (text.length > MAX_KNOWN_LENGTH) return redactedAnew(text);
+  let known = redacted.get(text);
+  if (known === undefined) redacted.set(text, (known = redactText(text)));
+  return known;
+}
+
+function redactedAnew(text: string): string | undefined {
   // Redaction looks at twice the cap, so that the cut cannot leave half of a secret unrecognised.
   return capped(redactText(text.length > 2 * MAX_FIELD_BYTES ? text.slice(0, 2 * MAX_FIELD_BYTES) : text));
 }

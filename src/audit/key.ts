@@ -1,35 +1,34 @@
-import { createHmac, createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { AuditKeyError } from './errors.js';
+import { KeyedHash } from './keyed-hash.js';
 
 /** The secret of an audit trail, and the keyed hashes made with it. */
 export class AuditKey {
   /** Tells keys apart without giving anything away; checkpoints carry it. */
   readonly id: string;
-  readonly #chain: KeyObject;
-  readonly #arguments: KeyObject;
+  readonly #chain: KeyedHash;
+  readonly #arguments: KeyedHash;
 
   /** @param text The secret as configured, used as its UTF-8 bytes. */
   constructor(text: string) {
-    this.#chain = createSecretKey(text, 'utf8');
-    this.id = this.#derive('mcp-gateway audit key id').toString('hex', 0, 8);
+    const secret = Buffer.from(text);
+    const derive = (purpose: string): Buffer => createHmac('sha256', secret).update(purpose).digest();
+    this.#chain = new KeyedHash(secret);
+    this.id = derive('mcp-gateway audit key id').toString('hex', 0, 8);
     // A key of its own: no argument can be chosen so that its hash is that of a record.
-    this.#arguments = createSecretKey(this.#derive('mcp-gateway audit arguments'));
+    this.#arguments = new KeyedHash(derive('mcp-gateway audit arguments'));
   }
 
   /** HMAC-SHA-256 of a record's canonical text, in hex. */
   hashRecord(canonical: string | Uint8Array): string {
-    return createHmac('sha256', this.#chain).update(canonical).digest('hex');
+    return this.#chain.hex(canonical);
   }
 
   /** HMAC-SHA-256 of argument bytes under a key derived from the secret, in hex: equal for equal bytes. */
   hashArguments(bytes: Uint8Array): string {
-    return createHmac('sha256', this.#arguments).update(bytes).digest('hex');
-  }
-
-  #derive(purpose: string): Buffer {
-    return createHmac('sha256', this.#chain).update(purpose).digest();
+    return this.#arguments.hex(bytes);
   }
 }
 

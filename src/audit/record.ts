@@ -102,7 +102,8 @@ function textMember(start: string, value: string | undefined): string {
 }
 
 function numberMember(start: string, value: number | undefined): string {
-  return value === undefined ? '' : start + value;
+  if (value === undefined) return '';
+  return start + (Number.isFinite(value) ? value : 'null');
 }
 
 /** The line, without its line feed. */

@@ -42,6 +42,14 @@ describe('canonicalText', () => {
     expect(text).toBe(JSON.stringify(parsed));
   });
 
+  test.each([0, -0, 1e21, 1e-7, 0.1, 1.797e308, Number.POSITIVE_INFINITY, Number.NaN])(
+    'writes %d as JSON does',
+    (latencyMs) => {
+      const text = canonicalText(place, { event: 'decision', latencyMs });
+      expect(text).toContain(`"latencyMs":${JSON.stringify(latencyMs)},`);
+    },
+  );
+
   test('leaves out what is undefined', () => {
     expect(canonicalText(place, { event: 'decision', tool: undefined })).toBe(
       `{"event":"decision","prev":"${GENESIS_HASH}","replica":"r1","seq":7,"ts":"2026-01-02T03:04:05.678Z"}`,
