@@ -8,10 +8,14 @@ import { parseArgs } from 'node:util';
 import { SSEServerTransport } from '@modelcontextprotocol/sdk/server/sse.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 
+const LOOPBACK = '127.0.0.1';
+const { HOST = LOOPBACK } = process.env;
+
 /** @typedef {import('@modelcontextprotocol/sdk/server/mcp.js').McpServer} McpServer */
 
 /**
  * Listens on `--port N`, else `$PORT`, else `options.port` (0: any free port), and prints the URL of the SSE endpoint.
+ * `$HOST` is the address, 127.0.0.1 unless it is set: another one is for private networks, and takes any Host.
  * SIGINT and SIGTERM end the process at once with code 0.
  *
  * @param {object} options
@@ -44,8 +48,8 @@ export function host({ basePath, port: defaultPort, createServer }) {
     console.error(error.message);
     process.exit(1);
   });
-  http.listen(portFromCommandLine() ?? defaultPort, '127.0.0.1', () => {
-    console.log(`http://127.0.0.1:${http.address().port}${basePath}/sse`);
+  http.listen(portFromCommandLine() ?? defaultPort, HOST, () => {
+    console.log(`http://${HOST}:${http.address().port}${basePath}/sse`);
   });
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(0));
 }
@@ -120,7 +124,8 @@ class StreamableHost {
 /** A web page on another origin can reach loopback too (DNS rebinding): only local names may be asked for. */
 function isLocal({ headers }) {
   const isLocalUrl = (url) => URL.canParse(url) && ['127.0.0.1', 'localhost'].includes(new URL(url).hostname);
-  return isLocalUrl(`http://${headers.host}`) && (headers.origin === undefined || isLocalUrl(headers.origin));
+  const isForUs = HOST !== LOOPBACK || isLocalUrl(`http://${headers.host}`);
+  return isForUs && (headers.origin === undefined || isLocalUrl(headers.origin));
 }
 
 function portFromCommandLine() {

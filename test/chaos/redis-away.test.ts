@@ -13,9 +13,10 @@ const SHARED_AGAIN_WITHIN_MS = 3000;
 /** Nobody waits more than 100 ms for Redis; the rest is for going on without it. */
 const MOST_DELAY_MS = 150;
 const LIMIT = 30;
+const BURST_MS = 1000;
 
 interface Outage {
-  readonly kind: 'kill' | 'pause';
+  readonly kind: 'kill' | 'pause' | 'control';
   /** Redis answers nothing from here ... */
   readonly fromMs: number;
   /** ... to here. */
@@ -29,7 +30,9 @@ const modes = ['local', 'deny', 'allow'] as const;
 /** Each outage has limits of its own, so that none is used up before. */
 const toolsOf = (outage: string) => modes.map((mode) => `${outage}_${mode}`);
 const outageNames = (kind: Outage['kind']) => cycles.map((cycle) => `${kind}_${cycle}`);
-const allOutages = [...outageNames('kill'), ...outageNames('pause')];
+/** Nothing happens in a control, so it shows what the same calls take while all is well. */
+const CONTROLS = ['before_kill', 'before_pause'];
+const allOutages = [...outageNames('kill'), ...outageNames('pause'), ...CONTROLS];
 
 let rig: Rig;
 const outages: Outage[] = [];
@@ -67,18 +70,18 @@ afterAll(async () => {
   await rig.close();
 });
 
-/** Redis away, with bursts of calls meanwhile. @returns what each mode admitted */
+/** Redis away, with more calls than the limits allow meanwhile. @returns what each mode admitted */
 async function goAway(kind: Outage['kind'], name: string): Promise<Record<string, number>> {
   rig.mark(`${kind} ${name}`);
   if (kind === 'kill') await rig.redis.kill();
-  else rig.redis.pause();
+  else if (kind === 'pause') rig.redis.pause();
   const fromMs = rig.mark('away');
   const admitted: Record<string, number> = {};
-  for (const mode of modes) admitted[mode] = await rig.burst(`${name}_${mode}`, 2 * LIMIT);
+  for (const mode of modes) admitted[mode] = await rig.burst(`${name}_${mode}`, 2 * LIMIT, BURST_MS);
   await delay(Math.max(0, fromMs + OUTAGE_MS - performance.now()));
   const toMs = rig.mark('back');
   if (kind === 'kill') await rig.redis.restart();
-  else rig.redis.resume();
+  else if (kind === 'pause') rig.redis.resume();
   outages.push({ kind, fromMs, toMs, readyMs: rig.mark('ready') });
   return admitted;
 }
@@ -108,7 +111,9 @@ describe.each(['kill', 'pause'] as const)('Redis away by %s', (kind) => {
       tool: 'second',
       delayMs: () => 0,
     });
-    await delay(4000);
+    await delay(1000);
+    expect(await goAway('control', `before_${kind}`)).toEqual({ local: LIMIT, deny: LIMIT, allow: LIMIT });
+    await delay(1000);
     const admitted: Record<string, number>[] = [];
     for (const name of outageNames(kind)) {
       admitted.push(await goAway(kind, name));
@@ -116,11 +121,12 @@ describe.each(['kill', 'pause'] as const)('Redis away by %s', (kind) => {
     }
     await Promise.all([load.stop(), denied.stop(), probes.stop()]);
 
-    const own = outages.slice(before);
+    const control = outages.slice(before, before + 1);
+    const own = outages.slice(before + 1);
     const { calls } = rig.history;
-    const echoes = calls.filter(({ tool, sentAtMs }) => tool === 'echo' && sentAtMs > (own[0]?.fromMs ?? 0) - 4000);
-    const quiet = echoes.filter((call) => !own.some((each) => touches(call, each)));
-    const disturbed = echoes.filter((call) => own.some((each) => touches(call, each)));
+    const echoes = calls.filter(({ tool }) => tool === 'echo');
+    const quiet = echoes.filter((call) => control.some((each) => touches(call, each, 0)));
+    const disturbed = echoes.filter((call) => own.some((each) => touches(call, each, SHARED_AGAIN_WITHIN_MS)));
     const noiseMs = Math.max(...quiet.map(latencyMs));
     const worstMs = Math.max(...disturbed.map(latencyMs));
     const sharedAfterMs = own.map(({ readyMs }) => firstGood(calls, 'second', readyMs) - readyMs);
@@ -159,8 +165,8 @@ test('after all outages limits are exact again', async () => {
   expect(rig.executed('after')).toBe(LIMIT);
 });
 
-function touches(call: Call, { fromMs, toMs }: Outage): boolean {
-  return call.sentAtMs <= toMs + SHARED_AGAIN_WITHIN_MS && !endedBefore(call, fromMs);
+function touches(call: Call, { fromMs, toMs }: Outage, afterMs: number): boolean {
+  return call.sentAtMs <= toMs + afterMs && !endedBefore(call, fromMs);
 }
 
 function endedBefore({ outcome }: Call, atMs: number): boolean {

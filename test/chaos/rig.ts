@@ -8,6 +8,7 @@ import { countingServer } from '../helpers/counting-server.js';
 import { startRedis, type TestRedis } from '../helpers/redis.js';
 import { type Replica, type Replicas, startReplicas } from '../helpers/replicas.js';
 import { type SdkUpstream, startSdkUpstream } from '../helpers/sdk-upstream.js';
+import { delay } from '../helpers/wait.js';
 import { CLIENT_KINDS } from '../integration/sessions-support.js';
 import { ChaosClient } from './client.js';
 import { type Allowances, History, quantile } from './history.js';
@@ -81,6 +82,7 @@ export class Rig {
       opened.push(() => fleet.stop());
       const history = new History();
       const clients = await openClients(fleet.url, history, sessionsEach);
+      await requireSpread(fleet.replicas);
       return new Rig(name, upstream, redis, fleet, clients, history);
     } catch (error) {
       for (const close of opened.toReversed()) await close();
@@ -105,11 +107,19 @@ export class Rig {
     return sent.reduce((sum, { nonce }) => sum + (this.executions.get(nonce) ?? 0), 0);
   }
 
-  /** Calls made at once, each of the next client, so that all replicas see some. @returns how many were admitted */
-  async burst(tool: string, count: number): Promise<number> {
+  /**
+   * Calls one after the other without waiting, each of the next client, so that all replicas see some.
+   *
+   * @param overMs how long it takes to send them
+   * @returns how many were admitted
+   */
+  async burst(tool: string, count: number, overMs = 0): Promise<number> {
     const rounds = Array.from({ length: Math.ceil(count / this.clients.length) }, () => this.clients).flat();
-    const answers = await Promise.all(rounds.slice(0, count).map((client) => client.call(tool)));
-    return answers.filter(Boolean).length;
+    const calls = rounds.slice(0, count).map(async (client, index) => {
+      if (overMs > 0) await delay((index * overMs) / count);
+      return client.call(tool);
+    });
+    return (await Promise.all(calls)).filter(Boolean).length;
   }
 
   /** Writes down that something was done. @returns when, in ms of `performance.now()` */
@@ -158,10 +168,23 @@ async function openClients(base: string, history: History, sessionsEach: number)
     for (const prefix of ROUTES) {
       for (let index = 0; index < sessionsEach; index += 1) {
         clients.push(await ChaosClient.open({ kind, name: `${kind}-${prefix}-${index}`, base, prefix, history }));
+        // Opening takes three requests: without one more, three replicas would leave all sessions to one of them.
+        await (await fetch(`${base}/livez`)).text();
       }
     }
   }
   return clients;
+}
+
+/** @throws {Error} a replica holds no session, so that nothing would come of its end */
+async function requireSpread(replicas: readonly Replica[]): Promise<void> {
+  const held = await Promise.all(replicas.map(({ url }) => sessionsAt(url)));
+  if (held.some((count) => count === 0)) throw new Error(`sessions are not spread over replicas: ${held.join(', ')}`);
+}
+
+async function sessionsAt(url: string): Promise<number> {
+  const { routes } = (await (await fetch(`${url}/status`)).json()) as { routes: { readonly connections: number }[] };
+  return routes.reduce((sum, { connections }) => sum + connections, 0);
 }
 
 /** For reports. */
