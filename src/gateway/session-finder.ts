@@ -46,6 +46,8 @@ export interface SessionFinderDependencies {
 const POST_PATIENCE_MS = 5000;
 const GET_PATIENCE_MS = 15_000;
 const RETRY_AFTER_MS = 1000;
+/** Only the shared memory could tell, and it is away: more than a hiccup of it is not waited for. */
+const MEMORY_PATIENCE_MS = 500;
 /** Between two looks where the session is now. */
 const PAUSE_MS = 40;
 const MAX_KNOWN_OWNERS = 50_000;
@@ -74,6 +76,7 @@ interface Search {
   readonly id: string;
   readonly key: SessionKey;
   readonly opened: OpenedSessionId;
+  readonly startedAtMs: number;
   readonly deadlineMs: number;
   /** Where it was looked for in vain since the last pause. */
   readonly tried: Set<string>;
@@ -187,10 +190,11 @@ export class SessionFinder implements Elsewhere {
         this.#dependencies.serveHere(endpoint, exchange);
         return;
       }
-      if (place.kind === 'unknown') break;
       if (place.kind === 'peer' && (await this.#bring(search, exchange, place.member, place.mayTake))) return;
       if (place.kind === 'peer') continue;
-      if (this.#dependencies.clock.now() > search.deadlineMs) break;
+      const nowMs = this.#dependencies.clock.now();
+      if (nowMs > search.deadlineMs || (place.kind === 'unknown' && nowMs > search.startedAtMs + MEMORY_PATIENCE_MS))
+        break;
       exchange = this.#greeted(search, exchange);
       await delay(PAUSE_MS);
       search.tried.clear();
@@ -201,8 +205,9 @@ export class SessionFinder implements Elsewhere {
 
   #searchFor(endpoint: Endpoint, id: string, opened: OpenedSessionId, { request }: HttpExchange): Search {
     const patienceMs = request.method === 'POST' ? POST_PATIENCE_MS : GET_PATIENCE_MS;
-    const deadlineMs = this.#dependencies.clock.now() + patienceMs;
-    return { endpoint, id, key: sessionKey(id), opened, deadlineMs, tried: new Set() };
+    const startedAtMs = this.#dependencies.clock.now();
+    const deadlineMs = startedAtMs + patienceMs;
+    return { endpoint, id, key: sessionKey(id), opened, startedAtMs, deadlineMs, tried: new Set() };
   }
 
   /** @returns whether that was the end of it */
@@ -239,7 +244,7 @@ export class SessionFinder implements Elsewhere {
     if (search.endpoint.door.holds(search.id) && fence.isOpen) return { kind: 'here' };
     const guess = this.#guess(search);
     if (guess !== undefined) return { kind: 'peer', member: guess, mayTake: false };
-    if (!isMemoryUp()) return search.tried.size > 0 ? { kind: 'wait' } : { kind: 'unknown' };
+    if (!isMemoryUp()) return { kind: 'unknown' };
     try {
       return await this.#lookUp(search, exchange);
     } catch (error) {

@@ -8,6 +8,7 @@ import type { JournalStore } from '../cluster/session-journal.js';
 import type { Clock } from '../core/clock.js';
 import type { Logger } from '../core/logger.js';
 import { withoutLostEvents } from './continued-session.js';
+import { sessionLabel } from '../session/session-record.js';
 import { decodeState, type SessionState } from './session-state.js';
 
 export interface TakeoverDependencies {
@@ -90,6 +91,8 @@ export class Takeover {
     onTaken();
     logger.info('session_taken', 'went on with a session of another replica', {
       route: prefix,
+      session: sessionLabel(id),
+      epoch: stored.epoch + 1,
       from: stored.owner === '' ? 'released' : stored.owner,
       unanswered: left.unanswered.length,
     });

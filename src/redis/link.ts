@@ -28,6 +28,8 @@ interface Dependencies {
 
 const MAX_POSTED_BYTES = 8 * 1024 * 1024;
 const MAX_POSTED = 10_000;
+/** Shorter than anything that others conclude from silence, in milliseconds. */
+const SHORT_HANG_MS = 1000;
 /** A server that runs longer than this was there before this process. */
 const LONG_UPTIME_MS = 10_000;
 
@@ -41,6 +43,8 @@ export class RedisLink {
   readonly #listeners = new Set<RedisLinkListener>();
   #state: 'new' | 'up' | 'away' | 'closed' = 'new';
   #upSinceMs: number | undefined;
+  /** Since when it is away, and whether that was a mere hang so far. */
+  #away: { readonly sinceMs: number; readonly upSinceMs: number | undefined; isHang: boolean } | undefined;
   #connecting: Promise<void> | undefined;
   #endFirstAttempt = (): void => {};
   #postedBytes = 0;
@@ -57,7 +61,7 @@ export class RedisLink {
       onRefusal: (error) => this.#goAway(describeError(error)),
     });
     this.#client.on('error', (error: unknown) => this.#goAway(describeError(error)));
-    this.#client.on('close', () => this.#goAway('connection lost'));
+    this.#client.on('close', () => this.#lostConnection());
   }
 
   /** Resolves when Redis is ready or the first attempt has failed; goes on trying by itself. Never rejects. */
@@ -159,7 +163,8 @@ export class RedisLink {
   #comeUp({ uptimeMs = 0 }: ServerFacts): void {
     const isFirst = this.#state === 'new';
     this.#state = 'up';
-    this.#upSinceMs = isFirst && uptimeMs > LONG_UPTIME_MS ? Number.NEGATIVE_INFINITY : this.#clock.now();
+    this.#upSinceMs = isFirst && uptimeMs > LONG_UPTIME_MS ? Number.NEGATIVE_INFINITY : this.#backSinceMs();
+    this.#away = undefined;
     if (isFirst) this.#logger.info('store_connected', 'connected to Redis');
     else this.#logger.info('store_back', 'Redis answers again');
     this.#endFirstAttempt();
@@ -170,12 +175,25 @@ export class RedisLink {
     if (this.#state === 'away' || this.#state === 'closed') return;
     const wasUp = this.#state === 'up';
     this.#state = 'away';
+    this.#away = { sinceMs: this.#clock.now(), upSinceMs: this.#upSinceMs, isHang: true };
     this.#upSinceMs = undefined;
     this.#logger.warn('store_away', 'Redis does not answer; going on without it until it does', { reason });
     this.#unanswered.failAll(() => new StoreAwayError());
     this.#endFirstAttempt();
     this.#recovery.start();
     if (wasUp) this.#tell('down');
+  }
+
+  #lostConnection(): void {
+    this.#goAway('connection lost');
+    if (this.#away !== undefined) this.#away.isHang = false;
+  }
+
+  /** A short hang is no break: nobody has forgotten anything. */
+  #backSinceMs(): number {
+    const nowMs = this.#clock.now();
+    const { sinceMs, upSinceMs, isHang } = this.#away ?? { sinceMs: 0, upSinceMs: undefined, isHang: false };
+    return isHang && upSinceMs !== undefined && nowMs - sinceMs < SHORT_HANG_MS ? upSinceMs : nowMs;
   }
 
   #tell(event: 'up' | 'down'): void {

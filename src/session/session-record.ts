@@ -70,6 +70,7 @@ export class SessionRecord {
   }
 }
 
-function sessionLabel(id: string): string {
+/** For logs: tells sessions apart, and opens nothing. */
+export function sessionLabel(id: string): string {
   return createHash('sha256').update('log').update(id).digest('hex').slice(0, 12);
 }
