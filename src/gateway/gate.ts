@@ -78,12 +78,16 @@ function limitSubject(rules: RouteRules, request: Request, { caller }: GateConte
   };
 }
 
+const NO_LIMITS: readonly ExtraLimit[] = [];
+
 /** The limits that the policy itself sets on this call, counted per caller. */
 function extraLimits(rules: RouteRules, { caller }: GateContext, ruling: Ruling): readonly ExtraLimit[] {
   const { policy } = rules;
-  if (policy === undefined || ruling.subject?.kind !== 'tool' || policy.mode === 'shadow') return [];
+  if (policy === undefined || ruling.subject?.kind !== 'tool' || policy.mode === 'shadow') return NO_LIMITS;
   const { principal } = caller;
-  return policy.toolLimits(ruling.subject.name, effectiveRole(rules, caller), principal.tenant).flatMap((limit) => {
+  const limits = policy.toolLimits(ruling.subject.name, effectiveRole(rules, caller), principal.tenant);
+  if (limits.length === 0) return NO_LIMITS;
+  return limits.flatMap((limit) => {
     const rate = parseRate(limit.limit);
     return rate === undefined ? [] : [{ name: limit.name, rate, scope: [rules.route, policy.name, principal.id] }];
   });

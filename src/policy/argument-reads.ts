@@ -3,6 +3,7 @@
  * A server behind us may read `Path` for `path`, 1e400 as something else than Infinity, or half a surrogate pair as
  * nothing: where a rule reads such a value, what is judged and what will be executed may differ, so the call is denied.
  */
+import type { CallArguments } from './call-arguments.js';
 import { findBentNumber } from './raw-numbers.js';
 import { type ArgumentReads, type ReadTree, joinField } from './read-tree.js';
 import { foldKey, isValidUnicode } from './text.js';
@@ -14,12 +15,15 @@ export interface Ambiguity {
 }
 
 /**
- * @param raw the arguments as the caller wrote them; without it, every number that may have been bent counts as bent
+ * Where it is not known how the caller wrote the arguments, every number that may have been bent counts as bent.
+ *
  * @throws {RangeError} arguments nested deeper than the gateway admits
+ * @throws whatever parsing the arguments throws
  */
-export function findAmbiguity(reads: ArgumentReads, value: unknown, raw: string | undefined): Ambiguity | undefined {
-  const ambiguity = inspect(reads, reads.root, false, value, '', raw === undefined);
-  if (ambiguity !== undefined || raw === undefined) return ambiguity;
+export function findAmbiguity(reads: ArgumentReads, args: CallArguments): Ambiguity | undefined {
+  const raw = args.raw();
+  const ambiguity = inspect(reads, reads.root, false, args.value(), '', raw === undefined);
+  if (ambiguity !== undefined || raw === undefined || !args.mayHoldBentNumber()) return ambiguity;
   const field = findBentNumber(raw, reads.root);
   return field === undefined ? undefined : bentNumber(field);
 }
@@ -51,31 +55,34 @@ function inspect(
     );
   }
   if (!everything && (tree === undefined || tree.keys.size === 0)) return undefined;
-  return inspectObject(reads, tree, everything, value, field, checkNumbers);
+  return inspectObject(reads, tree, everything, value as Readonly<Record<string, unknown>>, field, checkNumbers);
 }
 
 function inspectObject(
   reads: ArgumentReads,
   tree: ReadTree | undefined,
   everything: boolean,
-  value: object,
+  value: Readonly<Record<string, unknown>>,
   field: string,
   checkNumbers: boolean,
 ): Ambiguity | undefined {
   const folded = everything ? new Set<string>() : undefined;
-  for (const [key, member] of Object.entries(value)) {
-    const path = joinField(field, key);
+  for (const key of Object.keys(value)) {
     const isMistakable = (tree?.isMistakable(key) ?? false) || (everything && reads.names.isMistakable(key));
-    if (isMistakable) return { field: path, message: 'could be mistaken for an argument that a rule reads' };
+    if (isMistakable) {
+      return { field: joinField(field, key), message: 'could be mistaken for an argument that a rule reads' };
+    }
     if (folded !== undefined) {
-      if (!isValidUnicode(key)) return { field: path, message: 'is not valid Unicode' };
+      if (!isValidUnicode(key)) return { field: joinField(field, key), message: 'is not valid Unicode' };
       const fold = foldKey(key);
-      if (folded.has(fold)) return { field: path, message: 'could be mistaken for the argument beside it' };
+      if (folded.has(fold)) {
+        return { field: joinField(field, key), message: 'could be mistaken for the argument beside it' };
+      }
       folded.add(fold);
     }
     const child = tree?.keys.get(key);
     if (child === undefined && !everything) continue;
-    const ambiguity = inspect(reads, child, everything, member, path, checkNumbers);
+    const ambiguity = inspect(reads, child, everything, value[key], joinField(field, key), checkNumbers);
     if (ambiguity !== undefined) return ambiguity;
   }
   return undefined;

@@ -90,7 +90,7 @@ class SchemaRule implements ArgumentRule {
   check(args: CallArguments): ArgumentViolation | undefined {
     try {
       const value = args.value();
-      const ambiguity = findAmbiguity(this.#reads, value, args.raw());
+      const ambiguity = findAmbiguity(this.#reads, args);
       if (ambiguity !== undefined) return ambiguity;
       if (this.#validate(value)) return undefined;
       const violation = describe(this.#validate.errors?.[0]);

@@ -1,9 +1,11 @@
 /** The arguments of one call, fetched once and only when a rule asks. */
 import type { AccessRequest } from './decision.js';
+import { mayHoldBentNumber } from './raw-numbers.js';
 
 export class CallArguments {
   readonly #request: AccessRequest;
   #value: { readonly parsed: unknown } | undefined;
+  #mayHoldBentNumber: boolean | undefined;
   #raw: { readonly text: string | undefined } | undefined;
 
   constructor(request: AccessRequest) {
@@ -18,6 +20,15 @@ export class CallArguments {
       this.#value = { parsed: parsed === undefined ? {} : parsed };
     }
     return this.#value.parsed;
+  }
+
+  /** Whether some number in them may not survive parsing; true where it is not known how they were written. */
+  mayHoldBentNumber(): boolean {
+    if (this.#mayHoldBentNumber === undefined) {
+      const raw = this.raw();
+      this.#mayHoldBentNumber = raw === undefined || mayHoldBentNumber(raw);
+    }
+    return this.#mayHoldBentNumber;
   }
 
   /** As the caller wrote them, if the gateway still knows. */

@@ -204,7 +204,7 @@ class CelCondition implements Condition {
     try {
       if (!this.uses.args) return run(this.#whole, contextOf(request, this.uses, NO_ARGUMENTS, env));
       const value = args.value();
-      const ambiguity = findAmbiguity(this.#facts.reads, value, args.raw());
+      const ambiguity = findAmbiguity(this.#facts.reads, args);
       if (ambiguity !== undefined) return { passed: false, ambiguity };
       const forCel = new CelValues(this.#facts.maxValues).convert(value);
       if (!(forCel instanceof Map)) return { passed: false, error: 'the arguments are not an object' };

@@ -11,13 +11,18 @@ const NUMBER = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const PLAIN_TOKEN = /[^\s,\]}]+/y;
 const WHITE_SPACE = /[ \t\r\n]*/y;
 
+/** Most texts hold no such number anywhere; for them this is all there is to do. */
+export function mayHoldBentNumber(raw: string): boolean {
+  return MAYBE_BENT.test(raw);
+}
+
 /**
  * @returns the dotted path of the first number below `reads` that does not survive parsing
  * @throws {RangeError} nested too deep
  * @throws {SyntaxError} not JSON
  */
 export function findBentNumber(raw: string, reads: ReadTree): string | undefined {
-  if (!MAYBE_BENT.test(raw)) return undefined;
+  if (!mayHoldBentNumber(raw)) return undefined;
   return new NumberScan(raw).find(reads);
 }
 
