@@ -127,16 +127,17 @@ export class SessionFinder implements Elsewhere {
     this.#dependencies.serveHere(endpoint, {
       ...exchange,
       onMoved: (body, left) => {
-        const opened = this.#dependencies.ids.open(id);
-        if (opened === undefined) return;
-        const again = { ...exchange, body };
-        background(
-          left.then(() => this.#findLater(endpoint, again, id, opened)),
-          this.#dependencies.logger,
-          'forward_failed',
-        );
+        const follow = left.then(() => this.#follow(endpoint, { ...exchange, body }, id));
+        background(follow, this.#dependencies.logger, 'forward_failed');
       },
     });
+  }
+
+  /** A session that is still here was not what was missing, and looking for it again would find it again. */
+  #follow(endpoint: Endpoint, exchange: HttpExchange, id: string): void {
+    const opened = endpoint.door.holds(id) ? undefined : this.#dependencies.ids.open(id);
+    if (opened === undefined) this.#dependencies.serveHere(endpoint, exchange);
+    else this.#findLater(endpoint, exchange, id, opened);
   }
 
   /** Nothing new begins here once this replica is about to stop. */
@@ -241,7 +242,7 @@ export class SessionFinder implements Elsewhere {
 
   async #locate(search: Search, exchange: HttpExchange): Promise<Place> {
     const { fence, isMemoryUp, logger } = this.#dependencies;
-    if (search.endpoint.door.holds(search.id) && fence.isOpen) return { kind: 'here' };
+    if (search.endpoint.door.holds(search.id)) return { kind: fence.isOpen ? 'here' : 'wait' };
     const guess = this.#guess(search);
     if (guess !== undefined) return { kind: 'peer', member: guess, mayTake: false };
     if (!isMemoryUp()) return { kind: 'unknown' };
