@@ -79,12 +79,7 @@ export function canonicalText(place: RecordPlace, fields: RecordFields): string 
     textMember(',"outcome":', fields.outcome) +
     textMember(',"policyHash":', fields.policyHash) +
     textMember(',"prev":', place.prev) +
-    textMember(',"principal":', fields.principal) +
-    textMember(',"reason":', fields.reason) +
-    textMember(',"replica":', place.replica) +
-    textMember(',"role":', fields.role) +
-    textMember(',"route":', fields.route) +
-    textMember(',"rule":', fields.rule) +
+    membersOfCaller(place.replica, fields) +
     numberMember(',"seq":', place.seq) +
     textMember(',"session":', fields.session) +
     textMember(',"tenant":', fields.tenant) +
@@ -94,6 +89,35 @@ export function canonicalText(place: RecordPlace, fields: RecordFields): string 
     textMember(',"ts":', place.ts) +
     textMember(',"would":', fields.would);
   return `{${text.slice(1)}}`;
+}
+
+type CallerFields = Pick<RecordFields, 'principal' | 'reason' | 'role' | 'route' | 'rule'>;
+
+/** Those of the record before: a caller's calls follow each other, and most end in the same rule. */
+let known: { readonly replica: string; readonly fields: CallerFields; readonly text: string } | undefined;
+
+function membersOfCaller(replica: string, fields: RecordFields): string {
+  if (known?.replica === replica && isSameCaller(known.fields, fields)) return known.text;
+  const { principal, reason, role, route, rule } = fields;
+  const text =
+    textMember(',"principal":', principal) +
+    textMember(',"reason":', reason) +
+    textMember(',"replica":', replica) +
+    textMember(',"role":', role) +
+    textMember(',"route":', route) +
+    textMember(',"rule":', rule);
+  known = { replica, fields: { principal, reason, role, route, rule }, text };
+  return text;
+}
+
+function isSameCaller(one: CallerFields, other: CallerFields): boolean {
+  return (
+    one.principal === other.principal &&
+    one.reason === other.reason &&
+    one.role === other.role &&
+    one.route === other.route &&
+    one.rule === other.rule
+  );
 }
 
 function textMember(start: string, value: string | undefined): string {
