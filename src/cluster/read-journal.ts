@@ -27,7 +27,13 @@ interface Stream {
   isFinished: boolean;
 }
 
-export function readJournal(entries: readonly StoredEntry[], sealer: Sealer, key: SessionKey): LeftSession {
+/** @param hasOneStream All events of the session go over its general stream. */
+export function readJournal(
+  entries: readonly StoredEntry[],
+  sealer: Sealer,
+  key: SessionKey,
+  hasOneStream: boolean,
+): LeftSession {
   const streams = new Map<number, Stream>();
   const asked: AskedRequest[] = [];
   for (const { sealed } of entries) {
@@ -37,7 +43,7 @@ export function readJournal(entries: readonly StoredEntry[], sealer: Sealer, key
   }
   const last = entries.at(-1)?.sequence ?? 0;
   return {
-    streams: [...streams.values()].map(snapshotOf),
+    streams: [...streams.values()].map((stream) => snapshotOf(stream, hasOneStream)),
     unanswered: asked,
     nextSequence: last + SEQUENCE_GAP,
   };
@@ -91,8 +97,8 @@ function begin(
   return { openedAt: stream, isGeneral, requests, isWhole, events: [], waiting: 0, isFinished };
 }
 
-function snapshotOf({ isWhole, ...stream }: Stream): StreamSnapshot {
-  return { ...stream, forgottenUpTo: isWhole ? stream.openedAt : beforeFirst(stream.events) };
+function snapshotOf({ isWhole, ...stream }: Stream, isOnlyStream: boolean): StreamSnapshot {
+  return { ...stream, isOnlyStream, forgottenUpTo: isWhole ? stream.openedAt : beforeFirst(stream.events) };
 }
 
 /** No event has this number, so nobody can have seen it. */

@@ -92,6 +92,7 @@ export class EventStream implements ClientStream {
       forgottenUpTo,
       waiting,
       isFinished: this.#isFinished,
+      isOnlyStream: false,
     };
   }
 

@@ -20,6 +20,8 @@ export class ReplayLog {
   #waitingBytes = 0;
   /** Everything up to here can no longer be replayed. */
   #forgottenUpTo: number;
+  /** Another log gave out events that were never told to this one. */
+  #mayHaveMissed = false;
 
   /** @param firstSequence The sequence of whatever opened the stream: a client may resume right behind it. */
   constructor(limitBytes: number, budget: BufferBudget, firstSequence: number) {
@@ -54,8 +56,9 @@ export class ReplayLog {
   }
 
   /** Takes what another log held. What is too large for it to hold anywhere but there is behind `forgottenUpTo`. */
-  restore({ events, forgottenUpTo, waiting }: StreamSnapshot): void {
+  restore({ events, forgottenUpTo, waiting, isOnlyStream }: StreamSnapshot): void {
     this.#forgottenUpTo = forgottenUpTo;
+    this.#mayHaveMissed = isOnlyStream;
     for (const event of events) {
       const { bytes } = event;
       if (bytes === undefined) continue;
@@ -115,6 +118,7 @@ export class ReplayLog {
   /** Whether the log knows everything that came behind `sequence`, and `sequence` is of this stream. */
   canResumeAfter(sequence: number): boolean {
     if (sequence === this.#forgottenUpTo) return true;
+    if (this.#mayHaveMissed && sequence > this.#forgottenUpTo) return true;
     return this.#events.some((event) => event.sequence === sequence);
   }
 

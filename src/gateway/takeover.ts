@@ -85,7 +85,7 @@ export class Takeover {
     // Sealed under a secret that is not known here, or written by another version.
     if (state === undefined) return 'void';
     if (!(await directory.take(key, stored.epoch))) return 'wait';
-    const left = readJournal(await journals.read(key), sealer, key);
+    const left = readJournal(await journals.read(key), sealer, key, state.kind === 'sse');
     const streams = left.streams.map((stream) => withoutLostEvents(stream, id));
     goOn(prefix, id, principal, stored.epoch + 1, state, { ...left, streams });
     onTaken();

@@ -44,4 +44,9 @@ export interface StreamSnapshot {
   /** How many of the events, from the end, nobody has been given. */
   readonly waiting: number;
   readonly isFinished: boolean;
+  /**
+   * No other stream of the session gives out numbers: a client that has seen one which is not known here has seen everything before it,
+   * and is only ahead of what could be written down.
+   */
+  readonly isOnlyStream: boolean;
 }
