@@ -23,6 +23,7 @@ import type { Fence } from './fence.js';
 import { answerLost } from './lost-request.js';
 import type { ForwardOutcome, Peers } from './peers.js';
 import { sessionKey } from './session-copies.js';
+import { SharedQuestions } from './shared-questions.js';
 import type { Takeover } from './takeover.js';
 
 export interface SessionFinderDependencies {
@@ -85,10 +86,13 @@ interface Search {
 export class SessionFinder implements Elsewhere {
   readonly #dependencies: SessionFinderDependencies;
   readonly #owners = new LRUCache<string, string>({ max: MAX_KNOWN_OWNERS });
+  /** Many requests of one session may wait for it at the same time. */
+  readonly #lookUps: SharedQuestions<StoredSession | undefined>;
   #turn = 0;
 
   constructor(dependencies: SessionFinderDependencies) {
     this.#dependencies = dependencies;
+    this.#lookUps = new SharedQuestions(PAUSE_MS, dependencies.clock);
   }
 
   takes(endpoint: Endpoint, exchange: HttpExchange): boolean {
@@ -268,7 +272,7 @@ export class SessionFinder implements Elsewhere {
 
   async #lookUp(search: Search, exchange: HttpExchange): Promise<Place> {
     const { directory, fleet, takeover } = this.#dependencies;
-    const stored = await directory.load(search.key);
+    const stored = await this.#lookUps.ask(search.key, () => directory.load(search.key));
     if (stored === undefined) return { kind: 'nowhere' };
     const { owner } = stored;
     if (owner === '' || owner === fleet.me.id) return this.#take(search, exchange, stored);

@@ -9,6 +9,7 @@ import type { Clock } from '../core/clock.js';
 import type { Logger } from '../core/logger.js';
 import { withoutLostEvents } from './continued-session.js';
 import { sessionLabel } from '../session/session-record.js';
+import { SharedQuestions } from './shared-questions.js';
 import { decodeState, type SessionState } from './session-state.js';
 
 export interface TakeoverDependencies {
@@ -29,6 +30,9 @@ export interface TakeoverDependencies {
 /** After the memory was away, owners have this long to say what is theirs before anybody may take it. */
 const REASSERT_MS = 5000;
 
+/** A replica that is gone does not come back under its id, and one that is there is asked again soon. */
+const GONE_FOR_MS = 100;
+
 /** `taken`: the session is here. `wait`: not yet, or somebody else was faster. `void`: nobody can go on with it. */
 export type TakeoverResult = 'taken' | 'wait' | 'void';
 
@@ -42,9 +46,11 @@ export interface WantedSession {
 export class Takeover {
   readonly #dependencies: TakeoverDependencies;
   readonly #running = new Map<SessionKey, Promise<TakeoverResult>>();
+  readonly #gone: SharedQuestions<boolean>;
 
   constructor(dependencies: TakeoverDependencies) {
     this.#dependencies = dependencies;
+    this.#gone = new SharedQuestions(GONE_FOR_MS, dependencies.clock);
   }
 
   /**
@@ -63,7 +69,11 @@ export class Takeover {
    *
    * @throws {Error} the memory is away
    */
-  async isGone(ownerId: string): Promise<boolean> {
+  isGone(ownerId: string): Promise<boolean> {
+    return this.#gone.ask(ownerId, () => this.#isGone(ownerId));
+  }
+
+  async #isGone(ownerId: string): Promise<boolean> {
     const { fleet, clock, memoryUpSinceMs, isThere } = this.#dependencies;
     const upSinceMs = memoryUpSinceMs();
     if (upSinceMs === undefined || clock.now() - upSinceMs < REASSERT_MS) return false;
