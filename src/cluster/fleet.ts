@@ -68,6 +68,8 @@ export class Fleet {
   readonly #remembered = new Map<string, Member>();
   #timer: NodeJS.Timeout | undefined;
   #lastTickMs: number;
+  /** Of the last heartbeat that arrived. */
+  #lastBeatMs: number;
   #isBeating = false;
   #generation: string | undefined;
 
@@ -78,6 +80,7 @@ export class Fleet {
     this.#logger = logger;
     this.#listener = listener;
     this.#lastTickMs = clock.now();
+    this.#lastBeatMs = this.#lastTickMs;
     this.#live.set(me.id, me);
   }
 
@@ -164,6 +167,7 @@ export class Fleet {
       const { members, policyVersion, generation } = await this.#store.beat(this.#me, LEASE_MS);
       if (this.#generation !== undefined && generation !== this.#generation) this.#listener.memoryLost();
       this.#generation = generation;
+      this.#noteBeat();
       this.#learn(members);
       this.#listener.policyVersion(policyVersion);
     } catch {
@@ -171,6 +175,14 @@ export class Fleet {
     } finally {
       this.#isBeating = false;
     }
+  }
+
+  /** Others may have taken what this replica owns when its heartbeats did not arrive for too long. */
+  #noteBeat(): void {
+    const nowMs = this.#clock.now();
+    const silentMs = nowMs - this.#lastBeatMs;
+    this.#lastBeatMs = nowMs;
+    if (this.#timer !== undefined && silentMs > LEASE_MS) this.#listener.overslept();
   }
 
   #learn(members: readonly Member[]): void {

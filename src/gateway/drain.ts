@@ -28,7 +28,7 @@ export async function drain(context: DrainContext, timeoutMs: number): Promise<n
   listener.drain();
   for (const route of context.routes()) route.stateless.endSubscriptions();
   while (!isQuiet(context) && Date.now() < deadlineMs) await delay(POLL_MS);
-  if (replication !== undefined) await endConnections(listener, replication, deadlineMs);
+  if (replication !== undefined) await endConnections(context, replication, deadlineMs);
   return admission.inFlight;
 }
 
@@ -45,11 +45,14 @@ function isQuiet({ admission, replication, routes }: DrainContext): boolean {
 }
 
 /** A request may be on its way over a connection that looks idle: nothing is cut before the load balancer has had its time. */
-async function endConnections(listener: HttpListener, replication: Replication, deadlineMs: number): Promise<void> {
-  const untilMs = Math.min(deadlineMs, Date.now() + CONNECTIONS_MS);
+async function endConnections(context: DrainContext, replication: Replication, deadlineMs: number): Promise<void> {
+  const { listener } = context;
+  let untilMs = Date.now() + CONNECTIONS_MS;
   do {
     listener.stopAccepting();
     replication.endStreams();
     await delay(POLL_MS);
-  } while (Date.now() < untilMs && (await listener.connectionCount()) > 0);
+    // What was accepted before is finished, however long it takes.
+    if (!isQuiet(context)) untilMs = Date.now() + CONNECTIONS_MS;
+  } while (Date.now() < Math.min(deadlineMs, untilMs) && (await listener.connectionCount()) > 0);
 }

@@ -1,6 +1,7 @@
 /** Requests that other replicas pass on: served like those of clients, but only when the session is here, and never passed on again. */
 import type { ForwardedRequest } from '../cluster/peer-listener.js';
 import { background } from '../core/background.js';
+import { describeError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import type { Endpoint } from '../downstream/endpoints.js';
 import { namedSession } from '../downstream/elsewhere.js';
@@ -50,7 +51,11 @@ function place(
     if (fence.isOpen) serve();
     else fence.pass(serve);
   } else if (flags[Flag.take] === '1' && !isDraining()) {
-    background(takeFor(endpoint, exchange).then(serve), logger, 'takeover_failed');
+    const taken = takeFor(endpoint, exchange).then(serve, (error: unknown) => {
+      logger.debug('takeover_failed', 'a session could not be taken', { reason: describeError(error) });
+      sayNotOwner(exchange.response);
+    });
+    background(taken, logger, 'takeover_failed');
   } else sayNotOwner(exchange.response);
 }
 

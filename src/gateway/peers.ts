@@ -15,7 +15,7 @@ import { HttpClient } from '../upstream/http/client.js';
 export type ForwardOutcome = 'answered' | 'not-owner' | 'not-sent' | 'lost';
 
 const CONNECT_TIMEOUT_MS = 1000;
-const PING_TIMEOUT_MS = 500;
+const PING_TIMEOUT_MS = 1000;
 const MAX_IDLE_SOCKETS = 256;
 
 interface OnItsWay {

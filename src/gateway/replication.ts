@@ -22,6 +22,7 @@ import { RedisJournalStore } from '../redis/journal-store.js';
 import { RedisLink } from '../redis/link.js';
 import type { RedisOptions } from '../redis/options.js';
 import { RedisSessionDirectory } from '../redis/session-directory.js';
+import { UpstreamVerdicts } from '../redis/verdicts.js';
 import type { SessionOptions } from '../session/options.js';
 import { replicaHash, type SealingKey, type SessionIds } from '../session/session-id.js';
 import { AddressInUseError, NotPermittedError, RequiredStoreError } from './errors.js';
@@ -54,6 +55,8 @@ export interface ReplicationHost {
   onTakeover(): void;
 }
 
+/** After the memory was away, owners have this long to say what is theirs before anybody may take it. */
+const REASSERT_MS = 5000;
 /** Looks this often whether something has to be written again. */
 const TORN_CHECK_MS = 1000;
 const TOUCH_MS = 60_000;
@@ -66,6 +69,7 @@ export class Replication {
   readonly sealer: Sealer;
   readonly idKeys: readonly SealingKey[];
   readonly copies: SessionCopies;
+  readonly verdicts: UpstreamVerdicts;
   readonly #context: ReplicationContext;
   readonly #fleet: Fleet;
   readonly #fence: Fence;
@@ -77,6 +81,7 @@ export class Replication {
   #finder: SessionFinder | undefined;
   #timers: NodeJS.Timeout[] = [];
   #isReclaiming = false;
+  #emptiedAtMs = Number.NEGATIVE_INFINITY;
 
   /**
    * Connects to Redis and listens for other replicas.
@@ -132,9 +137,10 @@ export class Replication {
     this.link = link;
     this.#listener = listener;
     this.sealer = new Sealer(secrets.keysFor('payload'));
+    this.verdicts = new UpstreamVerdicts(link);
     this.idKeys = secrets.keysFor('session-id');
     this.#directory = new RedisSessionDirectory(link, replica);
-    this.#journals = new RedisJournalStore(link);
+    this.#journals = new RedisJournalStore(link, ({ key }) => this.copies.taken(key));
     this.#peers = new Peers(replica, { keys: secrets.keysFor('forward'), clock }, new TimerWheel());
     this.#fence = new Fence(() => this.#fleet.checkAwake());
     const me: Member = { id: replica, hash: replicaHash(replica), address, version: VERSION, isDraining: false };
@@ -142,7 +148,10 @@ export class Replication {
       policyVersion: (version) => this.#host?.onPolicyVersion(version),
       vanished: (members) => background(this.#giveUpGone(members), logger, 'peer_check_failed'),
       overslept: () => this.#reclaim(),
-      memoryLost: () => background(this.copies.writeAllAnew(), logger, 'rewrite_failed'),
+      memoryLost: () => {
+        this.#emptiedAtMs = clock.now();
+        background(this.copies.writeAllAnew(), logger, 'rewrite_failed');
+      },
     });
     this.copies = new SessionCopies({
       directory: this.#directory,
@@ -163,9 +172,15 @@ export class Replication {
     return this.#fleet.members.length;
   }
 
-  /** Requests of clients of this replica that another one works on. */
+  /** Requests of clients of this replica that another one works on, or that look for it. */
   get forwardedPosts(): number {
-    return this.#peers.postCount;
+    return Math.max(this.#peers.postCount, this.#finder?.searching ?? 0);
+  }
+
+  get #isMemoryYoung(): boolean {
+    const nowMs = this.#context.clock.now();
+    const { upSinceMs } = this.link;
+    return upSinceMs === undefined || nowMs - Math.max(upSinceMs, this.#emptiedAtMs) < REASSERT_MS;
   }
 
   /** @returns what the listener asks where each request belongs */
@@ -179,7 +194,7 @@ export class Replication {
       fleet: this.#fleet,
       clock,
       logger,
-      memoryUpSinceMs: () => this.link.upSinceMs,
+      mayTake: () => !this.#isMemoryYoung,
       isThere: async (id) => {
         const member = this.#fleet.find(id);
         return member !== undefined && this.#peers.isThere(member);
@@ -197,7 +212,8 @@ export class Replication {
       clock,
       logger,
       maxBodyBytes: () => host.maxBodyBytes(),
-      isMemoryUp: () => this.link.isUp,
+      memoryAwayMs: () => this.link.awayMs,
+      isMemoryYoung: () => this.#isMemoryYoung,
       isDraining: () => host.isDraining(),
       serveHere: (endpoint, exchange) => host.serveHere(endpoint, exchange),
       onForwarded: () => host.onForwarded('out'),

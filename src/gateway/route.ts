@@ -2,6 +2,7 @@
 import type { AuditOutcome } from '../audit/event.js';
 import type { Principal } from '../auth/principal.js';
 import type { LeftSession } from '../cluster/read-journal.js';
+import { background } from '../core/background.js';
 import type { Clock } from '../core/clock.js';
 import type { Logger } from '../core/logger.js';
 import type { TimerWheel } from '../core/timer-wheel.js';
@@ -20,6 +21,7 @@ import type { SessionOptions } from '../session/options.js';
 import { SessionManager, type SessionManagerDependencies } from '../session/session-manager.js';
 import type { UpstreamOptions } from '../upstream/options.js';
 import { Upstream } from '../upstream/upstream.js';
+import type { UpstreamVerdictStore } from '../upstream/verdicts.js';
 import type { Admission } from './admission.js';
 import { Bridge } from './bridge.js';
 import type { Refusal } from './denials.js';
@@ -41,6 +43,8 @@ export interface RouteDependencies extends SessionManagerDependencies {
   readonly metrics: Metrics | undefined;
   readonly streamOptions: EventStreamOptions;
   readonly limits: ListenerOptions['limits'];
+  /** Undefined: nobody else asks the upstreams. */
+  readonly verdicts: UpstreamVerdictStore | undefined;
   /** Undefined: there are no other replicas. */
   readonly copies: SessionCopies | undefined;
   /** The gateway is about to stop. */
@@ -74,10 +78,12 @@ export class Route implements RouteDoor {
       timers: dependencies.timers,
       clock: dependencies.clock,
       logger: this.logger,
+      verdicts: dependencies.verdicts,
       get maxMessageBytes() {
         return dependencies.limits.upstreamMessageBytes;
       },
     });
+    background(this.upstream.recallKind(), this.logger, 'recall_failed');
     this.sessions = new SessionManager(options.prefix, sessionOptions, dependencies);
     this.stateless = new StatelessTraffic(this);
     this.#rules = rules;

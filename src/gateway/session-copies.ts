@@ -78,6 +78,11 @@ export class SessionCopies {
     }
   }
 
+  /** The memory says that another replica has taken it. */
+  taken(key: SessionKey): void {
+    for (const { owned, session } of this.#copies) if (owned.key === key) session.forsake();
+  }
+
   /** Writes down what could not be when it was said. */
   async mend(): Promise<void> {
     let written = 0;

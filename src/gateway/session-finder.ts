@@ -37,7 +37,10 @@ export interface SessionFinderDependencies {
   readonly logger: Logger;
   /** Of a request body, in bytes. */
   maxBodyBytes(): number;
-  isMemoryUp(): boolean;
+  /** How long the shared memory has been away, in milliseconds; 0 while it answers. */
+  memoryAwayMs(): number;
+  /** The shared memory came back, or was emptied, so recently that owners may not have said yet what is theirs. */
+  isMemoryYoung(): boolean;
   isDraining(): boolean;
   serveHere(endpoint: Endpoint, exchange: HttpExchange): void;
   onForwarded(): void;
@@ -48,7 +51,9 @@ const POST_PATIENCE_MS = 5000;
 const GET_PATIENCE_MS = 15_000;
 const RETRY_AFTER_MS = 1000;
 /** Only the shared memory could tell, and it is away: more than a hiccup of it is not waited for. */
-const MEMORY_PATIENCE_MS = 500;
+const HICCUP_MS = 2000;
+/** What a replica says that has just joined, or an owner to a memory that was empty, is known to all after so long. */
+const NEWS_MS = 2000;
 /** Between two looks where the session is now. */
 const PAUSE_MS = 40;
 const MAX_KNOWN_OWNERS = 50_000;
@@ -80,7 +85,7 @@ interface Search {
   readonly startedAtMs: number;
   readonly deadlineMs: number;
   /** Where it was looked for in vain since the last pause. */
-  readonly tried: Set<string>;
+  readonly tried: Map<string, 'not-owner' | 'unreachable'>;
 }
 
 export class SessionFinder implements Elsewhere {
@@ -89,10 +94,16 @@ export class SessionFinder implements Elsewhere {
   /** Many requests of one session may wait for it at the same time. */
   readonly #lookUps: SharedQuestions<StoredSession | undefined>;
   #turn = 0;
+  #searching = 0;
 
   constructor(dependencies: SessionFinderDependencies) {
     this.#dependencies = dependencies;
     this.#lookUps = new SharedQuestions(PAUSE_MS, dependencies.clock);
+  }
+
+  /** Requests that are on their way to their session. */
+  get searching(): number {
+    return this.#searching;
   }
 
   takes(endpoint: Endpoint, exchange: HttpExchange): boolean {
@@ -150,7 +161,7 @@ export class SessionFinder implements Elsewhere {
     const { method } = exchange.request;
     const opens = endpoint.kind === 'sse' ? method === 'GET' : endpoint.kind === 'mcp' && method === 'POST';
     if (!opens || !isDraining() || fleet.peers.length === 0) return false;
-    background(this.#openElsewhere(endpoint, exchange), logger, 'forward_failed');
+    background(this.#counted(this.#openElsewhere(endpoint, exchange), exchange), logger, 'forward_failed');
     return true;
   }
 
@@ -177,7 +188,19 @@ export class SessionFinder implements Elsewhere {
   }
 
   #findLater(endpoint: Endpoint, exchange: HttpExchange, id: string, opened: OpenedSessionId): void {
-    background(this.#find(endpoint, exchange, id, opened), this.#dependencies.logger, 'forward_failed');
+    const found = this.#counted(this.#find(endpoint, exchange, id, opened), exchange);
+    background(found, this.#dependencies.logger, 'forward_failed');
+  }
+
+  /** Streams are not counted: they end when they are told to. */
+  async #counted(work: Promise<void>, { request }: HttpExchange): Promise<void> {
+    if (request.method !== 'POST') return work;
+    this.#searching += 1;
+    try {
+      await work;
+    } finally {
+      this.#searching -= 1;
+    }
   }
 
   async #find(endpoint: Endpoint, unread: HttpExchange, id: string, opened: OpenedSessionId): Promise<void> {
@@ -197,9 +220,7 @@ export class SessionFinder implements Elsewhere {
       }
       if (place.kind === 'peer' && (await this.#bring(search, exchange, place.member, place.mayTake))) return;
       if (place.kind === 'peer') continue;
-      const nowMs = this.#dependencies.clock.now();
-      if (nowMs > search.deadlineMs || (place.kind === 'unknown' && nowMs > search.startedAtMs + MEMORY_PATIENCE_MS))
-        break;
+      if (place.kind === 'unknown' || this.#dependencies.clock.now() > search.deadlineMs) break;
       exchange = this.#greeted(search, exchange);
       await delay(PAUSE_MS);
       search.tried.clear();
@@ -212,7 +233,7 @@ export class SessionFinder implements Elsewhere {
     const patienceMs = request.method === 'POST' ? POST_PATIENCE_MS : GET_PATIENCE_MS;
     const startedAtMs = this.#dependencies.clock.now();
     const deadlineMs = startedAtMs + patienceMs;
-    return { endpoint, id, key: sessionKey(id), opened, startedAtMs, deadlineMs, tried: new Set() };
+    return { endpoint, id, key: sessionKey(id), opened, startedAtMs, deadlineMs, tried: new Map() };
   }
 
   /** @returns whether that was the end of it */
@@ -228,7 +249,7 @@ export class SessionFinder implements Elsewhere {
       return true;
     }
     this.#owners.delete(id);
-    tried.add(member.id);
+    tried.set(member.id, outcome === 'not-owner' ? 'not-owner' : 'unreachable');
     if (outcome !== 'lost' || exchange.request.method !== 'POST') return false;
     answerLost(endpoint, exchange);
     return true;
@@ -245,11 +266,12 @@ export class SessionFinder implements Elsewhere {
   }
 
   async #locate(search: Search, exchange: HttpExchange): Promise<Place> {
-    const { fence, isMemoryUp, logger } = this.#dependencies;
+    const { fence, memoryAwayMs, logger } = this.#dependencies;
     if (search.endpoint.door.holds(search.id)) return { kind: fence.isOpen ? 'here' : 'wait' };
     const guess = this.#guess(search);
     if (guess !== undefined) return { kind: 'peer', member: guess, mayTake: false };
-    if (!isMemoryUp()) return { kind: 'unknown' };
+    const awayMs = memoryAwayMs();
+    if (awayMs > 0) return { kind: awayMs < HICCUP_MS ? 'wait' : 'unknown' };
     try {
       return await this.#lookUp(search, exchange);
     } catch (error) {
@@ -260,20 +282,20 @@ export class SessionFinder implements Elsewhere {
 
   /** Without asking anybody: where it was met last, or was opened. */
   #guess({ id, opened, tried }: Search): Member | undefined {
-    const { fleet, ids, isMemoryUp } = this.#dependencies;
+    const { fleet, ids, memoryAwayMs, isMemoryYoung } = this.#dependencies;
     const known = this.#owners.get(id);
     const isFromHere = opened.replica === ids.ownReplica;
     const member =
       known === undefined ? (isFromHere ? undefined : fleet.findByHash(opened.replica)) : fleet.find(known);
     if (member === undefined || member.id === fleet.me.id || tried.has(member.id)) return undefined;
-    // One whose heartbeat has stopped may still be there when it is the memory that is away.
-    return fleet.isLive(member.id) || !isMemoryUp() ? member : undefined;
+    // One whose heartbeat is not known may still be there when it is the memory that is away, or has just come back.
+    return fleet.isLive(member.id) || memoryAwayMs() > 0 || isMemoryYoung() ? member : undefined;
   }
 
   async #lookUp(search: Search, exchange: HttpExchange): Promise<Place> {
     const { directory, fleet, takeover } = this.#dependencies;
     const stored = await this.#lookUps.ask(search.key, () => directory.load(search.key));
-    if (stored === undefined) return { kind: 'nowhere' };
+    if (stored === undefined) return { kind: this.#isNowhere(search) ? 'nowhere' : 'wait' };
     const { owner } = stored;
     if (owner === '' || owner === fleet.me.id) return this.#take(search, exchange, stored);
     const member = fleet.find(owner);
@@ -283,9 +305,22 @@ export class SessionFinder implements Elsewhere {
     return (await takeover.isGone(owner)) ? this.#take(search, exchange, stored) : { kind: 'wait' };
   }
 
+  /** Nobody has written it down: whether that says that it does not exist. */
+  #isNowhere({ opened, tried, startedAtMs }: Search): boolean {
+    const { fleet, ids, clock, isMemoryYoung } = this.#dependencies;
+    if (opened.replica === ids.ownReplica && !isMemoryYoung()) return true;
+    const minter = fleet.findByHash(opened.replica);
+    const mayBeNews = minter === undefined || isMemoryYoung();
+    if (mayBeNews && clock.now() - startedAtMs < NEWS_MS) return false;
+    // Its minter has it all the same before it is initialized.
+    return minter === undefined || !fleet.isLive(minter.id) || tried.get(minter.id) !== 'unreachable';
+  }
+
   /** A replica that is about to stop leaves it to another. */
   async #take(search: Search, exchange: HttpExchange, stored: StoredSession): Promise<Place> {
-    const { takeover, isDraining } = this.#dependencies;
+    const { takeover, isDraining, fence } = this.#dependencies;
+    // It may have come here while it was looked up.
+    if (search.endpoint.door.holds(search.id)) return { kind: fence.isOpen ? 'here' : 'wait' };
     if (isDraining()) {
       const member = this.#inTurn().find(({ id }) => !search.tried.has(id));
       return member === undefined ? { kind: 'wait' } : { kind: 'peer', member, mayTake: stored.owner === '' };

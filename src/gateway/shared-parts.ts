@@ -12,9 +12,17 @@ import type { RequestClock } from '../metrics/request-clock.js';
 import type { SessionOptions } from '../session/options.js';
 import { generateSealingKey, type SealingKey, SessionIds } from '../session/session-id.js';
 import { SessionQuota } from '../session/session-quota.js';
+import type { UpstreamVerdictStore } from '../upstream/verdicts.js';
 import { Admission } from './admission.js';
 import type { RouteDependencies } from './route.js';
 import type { SessionCopies } from './session-copies.js';
+
+/** What replicas have in common. */
+export interface ReplicatedParts {
+  readonly copies: SessionCopies;
+  readonly idKeys: readonly SealingKey[];
+  readonly verdicts: UpstreamVerdictStore;
+}
 
 export interface SharedPartsContext {
   readonly logger: Logger;
@@ -25,7 +33,7 @@ export interface SharedPartsContext {
   /** Of the configuration in force. */
   readonly sessionOptions: SessionOptions;
   /** Undefined: this replica is the only one. */
-  readonly replication: { readonly copies: SessionCopies; readonly idKeys: readonly SealingKey[] } | undefined;
+  readonly replication: ReplicatedParts | undefined;
   /** Asked before every new session. */
   isDraining(): boolean;
 }
@@ -60,6 +68,10 @@ export class SharedParts implements RouteDependencies {
     this.quota = new SessionQuota(this.#quotaOptions);
     this.#budget = new BufferBudget(limits.bufferBytes);
     this.streamOptions = liveStreamOptions(this.limits, this.#budget, this.timers);
+  }
+
+  get verdicts(): UpstreamVerdictStore | undefined {
+    return this.#context.replication?.verdicts;
   }
 
   get copies(): SessionCopies | undefined {

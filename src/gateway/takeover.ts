@@ -19,16 +19,13 @@ export interface TakeoverDependencies {
   readonly fleet: Fleet;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Since when the shared memory answers, on `clock.now()`; undefined while it does not. */
-  memoryUpSinceMs(): number | undefined;
+  /** Leases that are over say something: the shared memory has been there for long enough. */
+  mayTake(): boolean;
   isThere(ownerId: string): Promise<boolean>;
   /** @throws {SessionUnknownError} its time is up */
   goOn(prefix: string, id: string, principal: Principal, epoch: number, state: SessionState, left: LeftSession): void;
   onTaken(): void;
 }
-
-/** After the memory was away, owners have this long to say what is theirs before anybody may take it. */
-const REASSERT_MS = 5000;
 
 /** A replica that is gone does not come back under its id, and one that is there is asked again soon. */
 const GONE_FOR_MS = 100;
@@ -74,9 +71,8 @@ export class Takeover {
   }
 
   async #isGone(ownerId: string): Promise<boolean> {
-    const { fleet, clock, memoryUpSinceMs, isThere } = this.#dependencies;
-    const upSinceMs = memoryUpSinceMs();
-    if (upSinceMs === undefined || clock.now() - upSinceMs < REASSERT_MS) return false;
+    const { fleet, mayTake, isThere } = this.#dependencies;
+    if (!mayTake()) return false;
     if (await fleet.isLeased(ownerId)) return false;
     return !(await isThere(ownerId));
   }

@@ -5,34 +5,54 @@
 import type { OwnedSession, SessionKey } from '../cluster/session-directory.js';
 import type { JournalStore, StoredEntry } from '../cluster/session-journal.js';
 import type { RedisLink } from './link.js';
+import { Script } from './script.js';
+
+/** ARGV: epoch, TTL, then id and content of each entry. A later owner's journal stays as it is. */
+const REWRITE = new Script(`
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+if last[1] and tonumber(string.match(last[1][1], '^%d+')) > tonumber(ARGV[1]) then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('XADD', KEYS[1], ARGV[1] .. '-0', 'fence', '')
+for i = 3, #ARGV, 2 do redis.call('XADD', KEYS[1], ARGV[i], 'd', ARGV[i + 1]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+`);
 
 const OVERHEAD_BYTES = 120;
 const FIELD = 'd';
 
 export class RedisJournalStore implements JournalStore {
   readonly #link: RedisLink;
+  readonly #onTaken: (session: OwnedSession) => void;
 
-  constructor(link: RedisLink) {
+  /** @param onTaken Told when something was refused because a later owner has written. */
+  constructor(link: RedisLink, onTaken: (session: OwnedSession) => void) {
     this.#link = link;
+    this.#onTaken = onTaken;
   }
 
-  append({ key, epoch }: OwnedSession, { sequence, sealed }: StoredEntry, keepFrom: number | undefined): boolean {
+  append(session: OwnedSession, { sequence, sealed }: StoredEntry, keepFrom: number | undefined): boolean {
+    const { key, epoch } = session;
     const name = this.#link.keys.journal(key);
     const id = entryId(epoch, sequence);
-    return this.#link.post(sealed.length + OVERHEAD_BYTES, (redis) =>
-      keepFrom === undefined
-        ? redis.xadd(name, id, FIELD, sealed)
-        : redis.xadd(name, 'MINID', entryId(epoch, keepFrom), id, FIELD, sealed),
-    );
+    return this.#link.post(sealed.length + OVERHEAD_BYTES, async (redis) => {
+      try {
+        if (keepFrom === undefined) await redis.xadd(name, id, FIELD, sealed);
+        else await redis.xadd(name, 'MINID', entryId(epoch, keepFrom), id, FIELD, sealed);
+      } catch (error) {
+        if (isOvertaken(error)) this.#onTaken(session);
+        throw error;
+      }
+    });
   }
 
-  rewrite({ key, epoch }: OwnedSession, entries: readonly StoredEntry[], ttlMs: number): boolean {
-    const name = this.#link.keys.journal(key);
+  rewrite(session: OwnedSession, entries: readonly StoredEntry[], ttlMs: number): boolean {
+    const { key, epoch } = session;
     const bytes = entries.reduce((sum, { sealed }) => sum + sealed.length + OVERHEAD_BYTES, OVERHEAD_BYTES);
-    return this.#link.post(bytes, (redis) => {
-      const all = redis.multi().del(name).xadd(name, `${epoch}-0`, 'fence', '');
-      for (const { sequence, sealed } of entries) all.xadd(name, entryId(epoch, sequence), FIELD, sealed);
-      return all.pexpire(name, ttlMs).exec();
+    const args = entries.flatMap(({ sequence, sealed }) => [entryId(epoch, sequence), sealed]);
+    return this.#link.post(bytes, async (redis) => {
+      const isWritten = await REWRITE.run(redis, [this.#link.keys.journal(key)], [epoch, ttlMs, ...args]);
+      if (isWritten === 0) this.#onTaken(session);
     });
   }
 
@@ -41,6 +61,11 @@ export class RedisJournalStore implements JournalStore {
     const entries = await this.#link.run((redis) => redis.xrangeBuffer(name, '-', '+'));
     return entries.flatMap(readEntry);
   }
+}
+
+/** Redis: "The ID specified in XADD is equal or smaller than the target stream top item". */
+function isOvertaken(error: unknown): boolean {
+  return error instanceof Error && error.message.includes('equal or smaller');
 }
 
 function entryId(epoch: number, sequence: number): string {

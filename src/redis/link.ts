@@ -46,6 +46,7 @@ export class RedisLink {
   /** Since when it is away, and whether that was a mere hang so far. */
   #away: { readonly sinceMs: number; readonly upSinceMs: number | undefined; isHang: boolean } | undefined;
   #connecting: Promise<void> | undefined;
+  readonly #createdAtMs: number;
   #endFirstAttempt = (): void => {};
   #postedBytes = 0;
   #posted = 0;
@@ -54,6 +55,7 @@ export class RedisLink {
     this.keys = new RedisKeys(options.keyPrefix);
     this.#logger = logger.child({ server: describeEndpoint(options.endpoint) });
     this.#clock = clock;
+    this.#createdAtMs = clock.now();
     this.#client = createClient(options.endpoint);
     this.#unanswered = new Unanswered(clock, () => this.#goAway('no answer within 100 ms'));
     this.#recovery = new Recovery(this.#client, clock, {
@@ -134,6 +136,12 @@ export class RedisLink {
       this.#judge(error);
     });
     return true;
+  }
+
+  /** How long it has not answered, in milliseconds; 0 while it does. */
+  get awayMs(): number {
+    if (this.#state === 'up') return 0;
+    return Math.max(1, this.#clock.now() - (this.#away?.sinceMs ?? this.#createdAtMs));
   }
 
   /** @returns how to stop listening */

@@ -1,13 +1,7 @@
 /** What one replica found out about an upstream and spares the others: a hint, never relied upon. */
+import type { UpstreamFacts, UpstreamVerdictStore } from '../upstream/verdicts.js';
 import type { RedisLink } from './link.js';
 import { Script } from './script.js';
-
-export interface UpstreamFacts {
-  /** Which transport it speaks. */
-  readonly kind?: string;
-  /** It speaks the stateless version of the protocol. */
-  readonly isModern?: boolean;
-}
 
 const TTL_MS = 5 * 60_000;
 
@@ -17,7 +11,7 @@ redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 return redis.call('PEXPIRE', KEYS[1], ARGV[1])
 `);
 
-export class UpstreamVerdicts {
+export class UpstreamVerdicts implements UpstreamVerdictStore {
   readonly #link: RedisLink;
 
   constructor(link: RedisLink) {

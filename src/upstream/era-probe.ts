@@ -29,6 +29,8 @@ export class EraProbe {
   readonly #clock: Clock;
   #verdict: { readonly isModern: boolean; readonly atMs: number } | undefined;
   #running: Promise<boolean> | undefined;
+  /** What others say may be just what did not fit. */
+  #isDoubted = false;
 
   constructor(upstream: Upstream, clock: Clock) {
     this.#upstream = upstream;
@@ -61,11 +63,16 @@ export class EraProbe {
   /** An answer did not fit what was known. */
   forget(): void {
     this.#verdict = undefined;
+    this.#isDoubted = true;
   }
 
   async #probe(): Promise<boolean> {
-    const isModern = await this.#discover();
+    const { options, dependencies } = this.#upstream;
+    const known = this.#isDoubted ? undefined : (await dependencies.verdicts?.recall(options.prefix))?.isModern;
+    const isModern = known ?? (await this.#discover());
+    this.#isDoubted = false;
     this.#verdict = { isModern, atMs: this.#clock.now() };
+    if (known === undefined) dependencies.verdicts?.remember(options.prefix, { isModern });
     return isModern;
   }
 

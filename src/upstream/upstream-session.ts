@@ -112,7 +112,9 @@ export class UpstreamSession implements UpstreamListener {
   async park(): Promise<void> {
     if (this.#state !== 'ready') return;
     this.#state = 'away';
-    await this.#dropTransport();
+    const dropped = this.#dropTransport();
+    this.#listener.onRecordChanged();
+    await dropped;
   }
 
   async close(): Promise<void> {
@@ -165,6 +167,7 @@ export class UpstreamSession implements UpstreamListener {
     this.#state = this.#state === 'opening' ? 'new' : 'away';
     // What still waited must not go out later: its callers are about to be told that it failed.
     const queued = this.#takeQueue();
+    this.#listener.onRecordChanged();
     this.#listener.onLost(error);
     for (const call of queued) call.failed(error);
   }

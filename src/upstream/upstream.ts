@@ -15,11 +15,14 @@ import type { UpstreamOptions, UpstreamTlsOptions } from './options.js';
 import { Secrets } from './secrets.js';
 import { TokenEndpoint } from './token-endpoint.js';
 import type { UpstreamListener, UpstreamTransport } from './transport.js';
+import type { UpstreamVerdictStore } from './verdicts.js';
 
 export interface UpstreamDependencies {
   readonly timers: TimerWheel;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Undefined: nobody else asks. */
+  readonly verdicts: UpstreamVerdictStore | undefined;
   /** Largest message taken from an upstream, in bytes. */
   readonly maxMessageBytes: number;
 }
@@ -90,7 +93,17 @@ export class Upstream {
 
   learnKind(kind: UpstreamKind): void {
     this.isReachable = true;
+    if (this.#spokenKind === kind) return;
     this.#spokenKind = kind;
+    this.dependencies.verdicts?.remember(this.options.prefix, { kind });
+  }
+
+  /** Takes over what another replica has found out. */
+  async recallKind(): Promise<void> {
+    const { verdicts } = this.dependencies;
+    if (verdicts === undefined || this.#spokenKind !== undefined) return;
+    const { kind } = await verdicts.recall(this.options.prefix);
+    if (kind === 'sse' || kind === 'streamable-http') this.#spokenKind ??= kind;
   }
 
   connect(kind: UpstreamKind, listener: UpstreamListener): UpstreamTransport {

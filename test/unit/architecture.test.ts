@@ -102,7 +102,7 @@ function mayImport(each: Import, target: string): boolean {
   if (to === from || ALLOWED.get(from)?.includes(to) === true) return true;
   const isLeafType = LEAVES.includes(from) && LEAVES.includes(to);
   // What is kept in Redis is described by those who keep it.
-  const isStoredType = from === 'redis' && to === 'cluster';
+  const isStoredType = from === 'redis' && (to === 'cluster' || to === 'upstream');
   const isDomainType = from === 'cli' && (DOMAINS.includes(to) || to === 'protocol');
   if (each.typeOnly && (isLeafType || isStoredType || isDomainType)) return true;
   // Configuration assembles what each domain says about its own settings, and sees nothing else of it.
