@@ -10,6 +10,8 @@ interface LoggedEvent extends StreamEvent {
   readonly bytes: Buffer;
 }
 
+const NOTHING = Buffer.alloc(0);
+
 export class ReplayLog {
   readonly #limitBytes: number;
   readonly #budget: BufferBudget;
@@ -55,13 +57,12 @@ export class ReplayLog {
     return this.#isWithinLimit();
   }
 
-  /** Takes what another log held. What is too large for it to hold anywhere but there is behind `forgottenUpTo`. */
+  /** Takes what another log held. What was too large to leave it keeps its place: a client may have seen it, and goes on behind it. */
   restore({ events, forgottenUpTo, waiting, isOnlyStream }: StreamSnapshot): void {
     this.#forgottenUpTo = forgottenUpTo;
     this.#mayHaveMissed = isOnlyStream;
     for (const event of events) {
-      const { bytes } = event;
-      if (bytes === undefined) continue;
+      const { bytes = NOTHING } = event;
       this.#events.push({ ...event, bytes });
       this.#bytes += bytes.length;
       this.#budget.take(bytes.length);
@@ -83,13 +84,13 @@ export class ReplayLog {
     return this.#events.length - this.#next;
   }
 
-  /** The oldest sequence that is needed when of what was given `tailBytes` are kept; undefined when all is. */
+  /** The last sequence that a client has seen who misses more than `tailBytes` of what was given, or as many; undefined: nobody can. */
   tailStart(tailBytes: number): number | undefined {
     let bytes = 0;
     for (let i = this.#next - 1; i >= 0; i -= 1) {
       const event = this.#events[i] as LoggedEvent;
       bytes += event.bytes.length;
-      if (bytes > tailBytes) return this.#events[i + 1]?.sequence ?? event.sequence + 1;
+      if (bytes > tailBytes) return event.sequence;
     }
     return undefined;
   }

@@ -34,13 +34,12 @@ function unknownFate({ id, isToolCall }: AskedRequest): Message {
 
 /** An answer that was too large to be kept elsewhere went with its owner: the client is told, in its place. */
 export function withoutLostEvents(snapshot: StreamSnapshot, sessionId: string): StreamSnapshot {
-  return { ...snapshot, events: snapshot.events.flatMap((event) => present(event, sessionId)) };
+  return { ...snapshot, events: snapshot.events.map((event) => present(event, sessionId)) };
 }
 
-function present(event: StreamEvent, sessionId: string): StreamEvent[] {
-  if (event.bytes !== undefined) return [event];
-  if (event.answers === undefined) return [];
+function present(event: StreamEvent, sessionId: string): StreamEvent {
+  if (event.bytes !== undefined || event.answers === undefined) return event;
   const message = 'The answer was lost with the replica that held it. The request was executed.';
   const { raw } = errorResponse(event.answers, { code: ErrorCode.upstreamFailed, message });
-  return [{ ...event, bytes: encodeMessageEvent(eventId(sessionId, event.sequence), raw) }];
+  return { ...event, bytes: encodeMessageEvent(eventId(sessionId, event.sequence), raw) };
 }
