@@ -19,11 +19,13 @@ export type JournalEntry =
     }
   | { readonly kind: 'attached'; readonly stream: number }
   | { readonly kind: 'finished'; readonly stream: number }
-  | { readonly kind: 'asked'; readonly request: AskedRequest };
+  | { readonly kind: 'asked'; readonly request: AskedRequest }
+  /** Numbers up to that of the entry were given out. */
+  | { readonly kind: 'reached' };
 
 /** What stands in the line; short names, since there is one for every event. */
 interface Head {
-  readonly k: 'o' | 's' | 'a' | 'f' | 'q';
+  readonly k: 'o' | 's' | 'a' | 'f' | 'q' | 'n';
   /** Stream. */
   readonly t?: number;
   /** The general one. */
@@ -81,6 +83,8 @@ function headOf(entry: JournalEntry): Head {
       return { k: 'f', t: entry.stream };
     case 'asked':
       return { k: 'q', r: [pairOf(entry.request)] };
+    case 'reached':
+      return { k: 'n' };
   }
 }
 
@@ -113,6 +117,8 @@ export function decodeEntry(bytes: Buffer): JournalEntry | undefined {
       const [request] = requestsOf(head);
       return request === undefined ? undefined : { kind: 'asked', request };
     }
+    case 'n':
+      return { kind: 'reached' };
     default:
       return undefined;
   }

@@ -69,6 +69,8 @@ function apply(entry: JournalEntry, streams: Map<number, Stream>, asked: AskedRe
     }
     case 'asked':
       asked.push(entry.request);
+      return;
+    case 'reached':
   }
 }
 

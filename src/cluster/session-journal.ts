@@ -30,6 +30,8 @@ export interface SequenceSource {
 
 /** A larger event stays with its owner alone. */
 export const MAX_KEPT_BYTES = 64 * 1024;
+/** A stream that is silent keeps from being trimmed what others have said since it was opened. */
+const MAX_ENTRIES = 4096;
 
 export class SessionJournal implements StreamJournal {
   readonly #session: OwnedSession;
@@ -40,6 +42,9 @@ export class SessionJournal implements StreamJournal {
   readonly #asked = new Map<number, AskedRequest>();
   #keepFrom: number | undefined;
   #keptFrom = 0;
+  /** Where counting begins of what has come together since it was last written as a whole. */
+  #longFrom = 0;
+  #lastSequence = 0;
   /** Something could not be written down: the whole has to be written anew. */
   #isTorn = false;
 
@@ -52,6 +57,11 @@ export class SessionJournal implements StreamJournal {
 
   get isTorn(): boolean {
     return this.#isTorn;
+  }
+
+  /** More has come together than could be trimmed: written anew, it is what the streams hold. */
+  get isLong(): boolean {
+    return this.#lastSequence - Math.max(this.#keptFrom, this.#longFrom) > MAX_ENTRIES;
   }
 
   opened(stream: number, isGeneral: boolean, requests: readonly AskedRequest[]): void {
@@ -93,17 +103,22 @@ export class SessionJournal implements StreamJournal {
 
   /** Writes all anew: what the streams hold, and what is due. */
   rewrite(snapshots: readonly StreamSnapshot[], ttlMs: number): void {
-    const entries = [
+    const entries: { sequence: number; entry: JournalEntry }[] = [
       ...snapshots.flatMap(entriesOf),
       ...[...this.#asked].map(([sequence, request]) => ({ sequence, entry: { kind: 'asked', request } as const })),
     ];
     entries.sort((one, other) => one.sequence - other.sequence);
+    const sequence = this.#sequences.nextSequence();
+    // What the streams no longer hold was given out all the same.
+    if (sequence > (entries.at(-1)?.sequence ?? -1) + 1) entries.push({ sequence, entry: { kind: 'reached' } });
+    this.#longFrom = sequence;
     const stored = entries.map(({ sequence, entry }) => ({ sequence, sealed: this.#seal(entry) }));
     this.#isTorn = !this.#store.rewrite(this.#session, stored, ttlMs);
   }
 
   #append(sequence: number, entry: JournalEntry): void {
     if (this.#isTorn) return;
+    this.#lastSequence = sequence;
     const stored = { sequence, sealed: this.#seal(entry) };
     this.#isTorn = !this.#store.append(this.#session, stored, this.#takeKeepFrom());
   }

@@ -83,11 +83,11 @@ export class SessionCopies {
     for (const { owned, session } of this.#copies) if (owned.key === key) session.forsake();
   }
 
-  /** Writes down what could not be when it was said. */
+  /** Writes down what could not be when it was said, and shortens what has become long. */
   async mend(): Promise<void> {
     let written = 0;
     for (const copy of this.#copies) {
-      if (!copy.journal.isTorn) continue;
+      if (!copy.journal.isTorn && !copy.journal.isLong) continue;
       copy.writeAnew();
       written += 1;
       if (written % PER_TURN === 0) await nextTurn();
