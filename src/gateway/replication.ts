@@ -140,7 +140,7 @@ export class Replication {
     this.verdicts = new UpstreamVerdicts(link);
     this.idKeys = secrets.keysFor('session-id');
     this.#directory = new RedisSessionDirectory(link, replica);
-    this.#journals = new RedisJournalStore(link, ({ key }) => this.copies.taken(key));
+    this.#journals = new RedisJournalStore(link, (session) => this.copies.taken(session));
     this.#peers = new Peers(replica, { keys: secrets.keysFor('forward'), clock }, new TimerWheel());
     this.#fence = new Fence(() => this.#fleet.checkAwake());
     const me: Member = { id: replica, hash: replicaHash(replica), address, version: VERSION, isDraining: false };

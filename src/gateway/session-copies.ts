@@ -78,9 +78,9 @@ export class SessionCopies {
     }
   }
 
-  /** The memory says that another replica has taken it. */
-  taken(key: SessionKey): void {
-    for (const { owned, session } of this.#copies) if (owned.key === key) session.forsake();
+  /** The memory says that another replica has taken it. It may have come back since, under another epoch. */
+  taken({ key, epoch }: OwnedSession): void {
+    for (const { owned, session } of this.all) if (owned.key === key && owned.epoch === epoch) session.forsake();
   }
 
   /** Writes down what could not be when it was said, and shortens what has become long. */
