@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { delay } from '../helpers/wait.js';
 import { type Call, endOf, isGood } from './history.js';
 import { startLoad } from './load.js';
-import { CALLS_PER_SECOND, CYCLES, Rig, SEED, summary } from './rig.js';
+import { CALLS_PER_SECOND, Rig, ROUNDS, SEED, summary } from './rig.js';
 
 /** A call that the dead replica was working on. */
 const IN_FLIGHT_ENDS_WITHIN_MS = 2000;
@@ -27,7 +27,7 @@ afterAll(async () => {
 test('kill -9 of each replica in turn: nothing twice, calls in flight end, every session goes on', async () => {
   const kills: Kill[] = [];
   const load = startLoad({ clients: rig.clients, callsPerSecond: CALLS_PER_SECOND, seed: SEED, tool: 'echo' });
-  for (let cycle = 0; cycle < CYCLES; cycle += 1) {
+  for (let round = 0; round < ROUNDS; round += 1) {
     for (const [index, replica] of rig.fleet.replicas.entries()) {
       await delay(2000);
       const fromMs = rig.mark(`kill ${index}`);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { delay } from '../helpers/wait.js';
 import { type Call, isGood } from './history.js';
 import { startLoad } from './load.js';
-import { CALLS_PER_SECOND, CYCLES, Rig, SEED, summary } from './rig.js';
+import { CALLS_PER_SECOND, Rig, ROUNDS, SEED, summary } from './rig.js';
 
 const PAUSE_MS = 6000;
 const USABLE_WITHIN_MS = 5000;
@@ -19,7 +19,7 @@ afterAll(async () => {
 test('SIGSTOP and SIGCONT of each replica in turn: no stale answer, nothing twice', async () => {
   const pauses: { readonly fromMs: number; readonly toMs: number }[] = [];
   const load = startLoad({ clients: rig.clients, callsPerSecond: CALLS_PER_SECOND, seed: SEED, tool: 'echo' });
-  for (let cycle = 0; cycle < CYCLES; cycle += 1) {
+  for (let round = 0; round < ROUNDS; round += 1) {
     for (const [index, replica] of rig.fleet.replicas.entries()) {
       await delay(1000);
       const fromMs = rig.mark(`SIGSTOP ${index}`);

@@ -13,7 +13,7 @@ const SHARED_AGAIN_WITHIN_MS = 3000;
 /** Nobody waits more than 100 ms for Redis; the rest is for going on without it. */
 const MOST_DELAY_MS = 150;
 /** A machine on which calls take longer than this while all is well shows nothing about delays. */
-const MOST_NOISE_MS = 1000;
+const MOST_NOISE_MS = 5000;
 const LIMIT = 30;
 const BURST_MS = 1000;
 

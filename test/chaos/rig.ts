@@ -16,6 +16,8 @@ import { type Allowances, History, quantile } from './history.js';
 /** Thorough before a release, quick in continuous integration. */
 export const isFull = process.env['CHAOS_SCALE'] === 'full';
 export const CYCLES = isFull ? 10 : 3;
+/** Each takes every replica once. */
+export const ROUNDS = isFull ? 10 : 1;
 export const CALLS_PER_SECOND = 100;
 const RESULTS = '.cache/chaos';
 

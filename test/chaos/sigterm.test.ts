@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { delay } from '../helpers/wait.js';
 import { startLoad } from './load.js';
-import { CALLS_PER_SECOND, CYCLES, Rig, SEED, summary } from './rig.js';
+import { CALLS_PER_SECOND, Rig, ROUNDS, SEED, summary } from './rig.js';
 
 let rig: Rig;
 beforeAll(async () => {
@@ -16,7 +16,7 @@ test('SIGTERM of each replica in turn: nothing lost, nothing twice, no error', a
   const exitCodes: (number | null)[] = [];
   const drains: number[] = [];
   const load = startLoad({ clients: rig.clients, callsPerSecond: CALLS_PER_SECOND, seed: SEED, tool: 'echo' });
-  for (let cycle = 0; cycle < CYCLES; cycle += 1) {
+  for (let round = 0; round < ROUNDS; round += 1) {
     for (const [index, replica] of rig.fleet.replicas.entries()) {
       await delay(1500);
       const sentAtMs = rig.mark(`SIGTERM ${index}`);
