@@ -1,0 +1,168 @@
+/** Replicas in this process, each behind proxies that can take it off the network: as dead to everybody else as after a crash. */
+import { stringify } from 'yaml';
+import { ChaosProxy } from '../helpers/chaos-proxy.js';
+import { freePort } from '../helpers/free-port.js';
+import type { TestRedis } from '../helpers/redis.js';
+import { type InProcessGateway, startTestGateway, type TestGatewayOptions } from '../helpers/start-gateway.js';
+import { waitFor } from '../helpers/wait.js';
+import {
+  BareSse,
+  BareStreamable,
+  type BareClient,
+  type ClientKind,
+  PATIENCE_MS,
+  type Reply,
+} from './sessions-support.js';
+
+export const SECRET = 'a secret that all replicas of a test share';
+
+export interface Status {
+  readonly replica: string;
+  readonly replicas: readonly string[];
+}
+
+export class TestReplica {
+  readonly gateway: InProcessGateway;
+  /** Of its listener for other replicas. */
+  readonly peerPort: number;
+  readonly #proxies: readonly ChaosProxy[];
+  readonly #front: ChaosProxy;
+
+  private constructor(gateway: InProcessGateway, peerPort: number, front: ChaosProxy, proxies: readonly ChaosProxy[]) {
+    this.gateway = gateway;
+    this.peerPort = peerPort;
+    this.#front = front;
+    this.#proxies = [front, ...proxies];
+  }
+
+  static async start(
+    redis: TestRedis,
+    config: Readonly<Record<string, unknown>>,
+    options: TestGatewayOptions & { readonly secret?: string } = {},
+  ): Promise<TestReplica> {
+    const peerPort = await freePort();
+    const toRedis = await ChaosProxy.start(redis.port);
+    const toPeers = await ChaosProxy.start(peerPort);
+    const { secret = SECRET, ...rest } = options;
+    const cluster = {
+      listen: `127.0.0.1:${peerPort}`,
+      advertise: `http://127.0.0.1:${toPeers.port}`,
+      secret,
+    };
+    const url = `redis://127.0.0.1:${toRedis.port}`;
+    try {
+      const gateway = await startTestGateway(stringify({ version: 1, redis: { url }, cluster, ...config }), rest);
+      const front = await ChaosProxy.start(gateway.port);
+      return new TestReplica(gateway, peerPort, front, [toRedis, toPeers]);
+    } catch (error) {
+      await Promise.all([toRedis.close(), toPeers.close()]);
+      throw error;
+    }
+  }
+
+  /** Through a proxy, as all of its connections are. */
+  get url(): string {
+    return this.#front.through(this.gateway.url).replace(/\/$/, '');
+  }
+
+  /** Nobody reaches it any more, and it reaches neither Redis nor clients. */
+  cutOff(): void {
+    for (const proxy of this.#proxies) {
+      proxy.conditions.accept = 'reset';
+      proxy.resetAll();
+    }
+  }
+
+  /** The network is as it was. */
+  heal(): void {
+    for (const proxy of this.#proxies) proxy.heal();
+  }
+
+  async status(headers: Readonly<Record<string, string>> = {}): Promise<Status> {
+    return (await (await fetch(`${this.gateway.url}/status`, { headers })).json()) as Status;
+  }
+
+  /** Sessions of a route that are here. */
+  async connections(prefix: string): Promise<number> {
+    const status = (await (await fetch(`${this.gateway.url}/${prefix}/status`)).json()) as { connections: number };
+    return status.connections;
+  }
+
+  /** A counter of `/metrics`. */
+  async counted(name: string): Promise<number> {
+    const text = await (await fetch(`${this.gateway.url}/metrics`)).text();
+    const line = text.split('\n').find((each) => each.startsWith(`mcp_gateway_${name} `));
+    if (line === undefined) throw new Error(`no ${name} in ${text}`);
+    return Number(line.slice(line.lastIndexOf(' ')));
+  }
+
+  forwarded(direction: 'in' | 'out'): Promise<number> {
+    return this.counted(`forwarded_total{direction="${direction}"}`);
+  }
+
+  async stop(): Promise<void> {
+    await this.gateway.stop();
+    await Promise.all(this.#proxies.map((proxy) => proxy.close()));
+  }
+}
+
+/** Until all know of each other. */
+export async function acquainted(
+  replicas: readonly TestReplica[],
+  headers: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  await waitFor(
+    'all replicas to know each other',
+    async () => {
+      const statuses = await Promise.all(replicas.map((replica) => replica.status(headers)));
+      return statuses.every((status) => status.replicas.length === replicas.length);
+    },
+    PATIENCE_MS,
+  );
+}
+
+/** The same session, reached at another replica; streams stay where they are. */
+export function at<C extends BareClient>(client: C, replica: TestReplica, prefix: string): C;
+export function at(client: BareSse | BareStreamable, replica: TestReplica, prefix: string): BareClient {
+  if (client instanceof BareStreamable) {
+    const moved = BareStreamable.at(replica.url, prefix);
+    moved.sessionId = client.sessionId;
+    return moved;
+  }
+  const messagesUrl = `${replica.url}/${prefix}/messages?sessionId=${client.sessionId}`;
+  return Object.create(client, {
+    messagesUrl: { value: messagesUrl },
+    sseUrl: { value: `${replica.url}/${prefix}/sse` },
+  }) as BareSse;
+}
+
+export async function openReady(kind: 'sse', replica: TestReplica, prefix: string): Promise<BareSse>;
+export async function openReady(kind: 'streamable-http', replica: TestReplica, prefix: string): Promise<BareStreamable>;
+export async function openReady(
+  kind: ClientKind,
+  replica: TestReplica,
+  prefix: string,
+): Promise<BareSse | BareStreamable>;
+export async function openReady(
+  kind: ClientKind,
+  replica: TestReplica,
+  prefix: string,
+): Promise<BareSse | BareStreamable> {
+  const open = kind === 'sse' ? BareSse.open(replica.url, prefix) : BareStreamable.open(replica.url, prefix);
+  const client = await open;
+  await client.notify('notifications/initialized');
+  return client;
+}
+
+/** Asks again while nobody can be reached who has the session; such a request was not executed. */
+export async function requestWhenReachable(client: BareClient, method: string, params = {}): Promise<Reply> {
+  return waitFor(
+    `an answer to ${method}`,
+    () =>
+      client.request(method, params).catch((error: unknown) => {
+        if (String(error).includes('HTTP 503')) return undefined;
+        throw error;
+      }),
+    2 * PATIENCE_MS,
+  );
+}
