@@ -108,10 +108,10 @@ export class SessionJournal implements StreamJournal {
       ...[...this.#asked].map(([sequence, request]) => ({ sequence, entry: { kind: 'asked', request } as const })),
     ];
     entries.sort((one, other) => one.sequence - other.sequence);
-    const sequence = this.#sequences.nextSequence();
+    const reached = this.#sequences.nextSequence();
     // What the streams no longer hold was given out all the same.
-    if (sequence > (entries.at(-1)?.sequence ?? -1) + 1) entries.push({ sequence, entry: { kind: 'reached' } });
-    this.#longFrom = sequence;
+    if (reached > (entries.at(-1)?.sequence ?? -1) + 1) entries.push({ sequence: reached, entry: { kind: 'reached' } });
+    this.#longFrom = reached;
     const stored = entries.map(({ sequence, entry }) => ({ sequence, sealed: this.#seal(entry) }));
     this.#isTorn = !this.#store.rewrite(this.#session, stored, ttlMs);
   }

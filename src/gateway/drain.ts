@@ -9,7 +9,7 @@ export interface DrainContext {
   readonly listener: HttpListener;
   readonly admission: Admission;
   readonly replication: Replication | undefined;
-  routes(): readonly Route[];
+  readonly routes: () => readonly Route[];
 }
 
 /** How often it is looked whether everything has finished. */

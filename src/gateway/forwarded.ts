@@ -13,12 +13,12 @@ import { Flag } from './session-finder.js';
 export interface ForwardedDependencies {
   readonly fence: Fence;
   readonly logger: Logger;
-  endpoint(prefix: string, kind: string): Endpoint | undefined;
-  isDraining(): boolean;
-  serveHere(endpoint: Endpoint, exchange: HttpExchange): void;
+  readonly endpoint: (prefix: string, kind: string) => Endpoint | undefined;
+  readonly isDraining: () => boolean;
+  readonly serveHere: (endpoint: Endpoint, exchange: HttpExchange) => void;
   /** Takes a session that nobody owns. @returns whether it is here */
-  takeFor(endpoint: Endpoint, exchange: HttpExchange): Promise<boolean>;
-  onForwarded(): void;
+  readonly takeFor: (endpoint: Endpoint, exchange: HttpExchange) => Promise<boolean>;
+  readonly onForwarded: () => void;
 }
 
 /** "Misdirected request": this replica does not own the session, and has done nothing. */

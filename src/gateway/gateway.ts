@@ -69,12 +69,13 @@ export async function startGateway(config: GatewayConfig, hooks: GatewayHooks = 
   const sessionOptions = { ...config.server.sessions };
   const replication = await openReplication(config, sessionOptions, { replica, logger, clock: systemClock });
   try {
-    let gateway: Gateway | undefined;
-    const onChange = (): void => gateway?.applyPolicies();
+    let applyPolicies = (): void => {};
+    const onChange = (): void => applyPolicies();
     const policies = replication && openPolicies(config, replication, audit, logger, onChange);
     await policies?.open(config);
     const context = { logger, load: hooks.load, sessionOptions, replication, policies };
-    gateway = new Gateway(policies?.apply(config) ?? config, openStores(replication, audit), replica, context);
+    const gateway = new Gateway(policies?.apply(config) ?? config, openStores(replication, audit), replica, context);
+    applyPolicies = () => gateway.applyPolicies();
     await gateway.start();
     return gateway;
   } catch (error) {

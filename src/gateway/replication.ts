@@ -165,7 +165,7 @@ export class Replication {
   }
 
   get replicaIds(): readonly string[] {
-    return this.#fleet.members.map(({ id }) => id).sort();
+    return this.#fleet.members.map(({ id }) => id).toSorted();
   }
 
   get replicaCount(): number {
@@ -284,14 +284,16 @@ export class Replication {
     if (this.#isReclaiming) return;
     this.#isReclaiming = true;
     this.#fence.shut();
-    const reclaimed = reclaim(this.copies, this.#directory).then((lost) => {
-      this.#isReclaiming = false;
-      if (lost > 0) {
-        this.#context.logger.warn('sessions_lost', 'other replicas went on with sessions of this one', { lost });
-      }
-      this.#fence.open();
-    });
-    background(reclaimed, this.#context.logger, 'reclaim_failed');
+    background(this.#reclaimSessions(), this.#context.logger, 'reclaim_failed');
+  }
+
+  async #reclaimSessions(): Promise<void> {
+    const lost = await reclaim(this.copies, this.#directory);
+    this.#isReclaiming = false;
+    if (lost > 0) {
+      this.#context.logger.warn('sessions_lost', 'other replicas went on with sessions of this one', { lost });
+    }
+    this.#fence.open();
   }
 }
 

@@ -36,14 +36,14 @@ export interface SessionFinderDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Of a request body, in bytes. */
-  maxBodyBytes(): number;
+  readonly maxBodyBytes: () => number;
   /** How long the shared memory has been away, in milliseconds; 0 while it answers. */
-  memoryAwayMs(): number;
+  readonly memoryAwayMs: () => number;
   /** The shared memory came back, or was emptied, so recently that owners may not have said yet what is theirs. */
-  isMemoryYoung(): boolean;
-  isDraining(): boolean;
-  serveHere(endpoint: Endpoint, exchange: HttpExchange): void;
-  onForwarded(): void;
+  readonly isMemoryYoung: () => boolean;
+  readonly isDraining: () => boolean;
+  readonly serveHere: (endpoint: Endpoint, exchange: HttpExchange) => void;
+  readonly onForwarded: () => void;
 }
 
 /** How long a request waits while its session is on its way from one replica to another. */

@@ -20,11 +20,18 @@ export interface TakeoverDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Leases that are over say something: the shared memory has been there for long enough. */
-  mayTake(): boolean;
-  isThere(ownerId: string): Promise<boolean>;
+  readonly mayTake: () => boolean;
+  readonly isThere: (ownerId: string) => Promise<boolean>;
   /** @throws {SessionUnknownError} its time is up */
-  goOn(prefix: string, id: string, principal: Principal, epoch: number, state: SessionState, left: LeftSession): void;
-  onTaken(): void;
+  readonly goOn: (
+    prefix: string,
+    id: string,
+    principal: Principal,
+    epoch: number,
+    state: SessionState,
+    left: LeftSession,
+  ) => void;
+  readonly onTaken: () => void;
 }
 
 /** A replica that is gone does not come back under its id, and one that is there is asked again soon. */
