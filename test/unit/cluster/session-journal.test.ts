@@ -96,9 +96,9 @@ type Step =
   | { readonly do: 'attach' | 'cut' | 'reply' | 'replyAttach' | 'finish' | 'ask' | 'rewrite'; readonly pick: number };
 
 const pick = fc.nat({ max: 3 });
-const size = fc.oneof(fc.integer({ min: 1, max: 200 }), fc.constant(MAX_KEPT_BYTES + 1));
+const sizes = fc.oneof(fc.integer({ min: 1, max: 200 }), fc.constant(MAX_KEPT_BYTES + 1));
 const step: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({ do: fc.constantFrom('note', 'answer', 'replyNote', 'replyAnswer' as const), bytes: size, pick }),
+  fc.record({ do: fc.constantFrom('note', 'answer', 'replyNote', 'replyAnswer' as const), bytes: sizes, pick }),
   fc.record({ do: fc.constantFrom('attach', 'cut', 'reply', 'replyAttach', 'finish', 'ask' as const), pick }),
 );
 
@@ -220,7 +220,7 @@ function byOpening(one: StreamSnapshot, other: StreamSnapshot): number {
 describe('a client that comes back to the next owner', () => {
   test('goes on behind any event it has seen, and hears the rest once', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.boolean(), size), { minLength: 1, maxLength: 30 }), (said) => {
+      fc.property(fc.array(fc.tuple(fc.boolean(), sizes), { minLength: 1, maxLength: 30 }), (said) => {
         journals = new MemoryJournals();
         streams = newStreams();
         journal = newJournal();
