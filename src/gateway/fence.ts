@@ -21,10 +21,19 @@ export class Fence {
     this.#waiting ??= [];
   }
 
+  /** @throws the first failure of what waited, once all of it was done */
   open(): void {
     const waiting = this.#waiting ?? [];
     this.#waiting = undefined;
-    for (const act of waiting) act();
+    const failures: unknown[] = [];
+    for (const act of waiting) {
+      try {
+        act();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
   }
 
   /** Does it when the fence is open. */
