@@ -7,6 +7,7 @@ import type { SessionDirectory, SessionKey, StoredSession } from '../cluster/ses
 import type { JournalStore } from '../cluster/session-journal.js';
 import type { Clock } from '../core/clock.js';
 import type { Logger } from '../core/logger.js';
+import { SessionUnknownError } from '../protocol/session-errors.js';
 import { withoutLostEvents } from './continued-session.js';
 import { sessionLabel } from '../session/session-record.js';
 import { SharedQuestions } from './shared-questions.js';
@@ -100,7 +101,12 @@ export class Takeover {
     if (!(await directory.take(key, stored.epoch))) return 'wait';
     const left = readJournal(await journals.read(key), sealer, key, state.kind === 'sse');
     const streams = left.streams.map((stream) => withoutLostEvents(stream, id));
-    goOn(prefix, id, principal, stored.epoch + 1, state, { ...left, streams });
+    try {
+      goOn(prefix, id, principal, stored.epoch + 1, state, { ...left, streams });
+    } catch (error) {
+      if (error instanceof SessionUnknownError) return 'void';
+      throw error;
+    }
     onTaken();
     logger.info('session_taken', 'went on with a session of another replica', {
       route: prefix,
