@@ -56,9 +56,10 @@ export interface StatelessStream extends ClientStream {
 export interface RouteDoor {
   readonly prefix: string;
   /**
+   * @param returningVersion The client lost a session, cannot name it, and goes on as if it still had it: in this revision.
    * @throws {OverloadedError | TooManySessionsError}
    */
-  open(kind: DownstreamKind, caller: Caller): ClientSession;
+  open(kind: DownstreamKind, caller: Caller, returningVersion?: string): ClientSession;
   /** Whether a session of this id is here, whoever asks. */
   holds(id: string): boolean;
   /** @throws {SessionUnknownError} */

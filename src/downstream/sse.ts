@@ -3,6 +3,7 @@
  * A client that comes back with the id of an event it has seen goes on with the same session.
  * @see https://modelcontextprotocol.io/specification/2024-11-05/basic/transports#http-with-sse
  */
+import { isLegacyVersion } from '../protocol/eras.js';
 import { scanClientMessage, type ScanLimits } from '../protocol/scan.js';
 import { SessionProtocolError, SessionUnknownError } from '../protocol/session-errors.js';
 import { readBody, refuseForeignBody } from './body.js';
@@ -23,9 +24,18 @@ export function openSse(exchange: HttpExchange, door: RouteDoor): void {
   const lastEventId = exchange.request.headers['last-event-id'];
   if (typeof lastEventId === 'string' && lastEventId !== '') resume(exchange, door, lastEventId);
   else {
-    const session = door.open('sse', exchange.caller);
+    const session = door.open('sse', exchange.caller, returningVersion(exchange));
     start(exchange, session, session.streams.general.openedAt, undefined);
   }
+}
+
+/**
+ * The official TypeScript client forgets `Last-Event-ID` when it comes back, but not the revision it had settled on, which no client knows
+ * before its first session.
+ */
+function returningVersion({ request }: HttpExchange): string | undefined {
+  const version = request.headers['mcp-protocol-version'];
+  return typeof version === 'string' && isLegacyVersion(version) ? version : undefined;
 }
 
 /** @throws {SessionUnknownError} also when too much was said since: never a new session in disguise */

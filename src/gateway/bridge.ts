@@ -24,6 +24,7 @@ import { Exchange, type ExchangeOutcome, type ExchangeOwner, type Timing } from 
 import { forwardedHeaders } from './forwarded-headers.js';
 import { type GateContext, judge, type Verdict } from './gate.js';
 import type { Grant } from './grant.js';
+import { lostHandshake, ownHandshake } from './returning-client.js';
 import type { Route } from './route.js';
 import { type CallContext, type ClientInfo, isListed } from './ruling.js';
 import { clientInfoOf } from './client-info.js';
@@ -68,6 +69,8 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   /** Undefined: nobody could go on with the session elsewhere. */
   #copy: SessionCopy | undefined;
   #departure: Departure | undefined;
+  /** The client may go on without a handshake, in this revision. */
+  #returningVersion: string | undefined;
 
   /** @param continued What another replica left of it. */
   constructor(record: SessionRecord, route: Route, continued?: ContinuedSession) {
@@ -98,6 +101,11 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
 
   get inFlight(): number {
     return this.#exchanges.size;
+  }
+
+  /** The client comes back from a session it cannot name: it will not initialize again, so that is done for it when it has to be. */
+  returns(protocolVersion: string): void {
+    this.#returningVersion = protocolVersion;
   }
 
   // From the client.
@@ -341,7 +349,24 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   #refusesBeforeHandshake(request: Request): boolean {
     if (request.method === Method.ping) return true;
     if (request.method === Method.initialize && !this.#isInitializing) return false;
-    throw new SessionProtocolError('the session is not initialized', request.id);
+    this.#goOnUninitialized(request.id);
+    return false;
+  }
+
+  /** @throws {SessionProtocolError} unless the client believes that it has done its part */
+  #goOnUninitialized(id?: RequestId): void {
+    if (this.#returningVersion === undefined || this.#isInitializing) {
+      throw new SessionProtocolError('the session is not initialized', id);
+    }
+    this.#initializeFor(this.#returningVersion);
+  }
+
+  #initializeFor(protocolVersion: string): void {
+    const { upstream, sessions } = this.#route;
+    const kind = upstream.candidates[0] ?? 'streamable-http';
+    const initialize = lostHandshake(sessions.sessions, this.record) ?? ownHandshake(protocolVersion);
+    this.#upstream.continue({ handshake: { initialize, state: [] }, kind, protocolVersion, sessionId: undefined });
+    this.onInitialized(protocolVersion);
   }
 
   #expectFirstHandshake(request: Request): void {
@@ -373,7 +398,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
       this.#receiveCancellation(message);
       return;
     }
-    if (!this.#upstream.isInitialized) throw new SessionProtocolError('the session is not initialized');
+    if (!this.#upstream.isInitialized) this.#goOnUninitialized();
     this.#upstream.send(message, NOBODY, forwardedHeaders(this.#route.upstream.options.forwardHeaders, caller.headers));
   }
 

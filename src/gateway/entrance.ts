@@ -46,9 +46,9 @@ export class Entrance implements RouteDoor {
   }
 
   /** @throws {HttpRefusalError} the prefix is no longer configured */
-  open(kind: DownstreamKind, caller: Caller): ClientSession {
+  open(kind: DownstreamKind, caller: Caller, returningVersion?: string): ClientSession {
     if (this.#route === undefined) throw notFound();
-    return this.#route.open(kind, caller);
+    return this.#route.open(kind, caller, returningVersion);
   }
 
   holds(id: string): boolean {

@@ -122,9 +122,10 @@ export class Route implements RouteDoor {
     return this.#dependencies.streamOptions;
   }
 
-  open(kind: DownstreamKind, caller: Caller): ClientSession {
+  open(kind: DownstreamKind, caller: Caller, returningVersion?: string): ClientSession {
     if (this.#dependencies.isDraining()) throw new OverloadedError('the gateway is stopping', DRAIN_RETRY_AFTER_MS);
     const session = this.sessions.open(kind, caller.principal, (record) => new Bridge(record, this));
+    if (returningVersion !== undefined) session.returns(returningVersion);
     this.noteSession('session_open', session.record);
     return session;
   }

@@ -47,7 +47,7 @@ const COURTESY_MS = 1000;
 export class UpstreamSession implements UpstreamListener {
   readonly #upstream: Upstream;
   readonly #listener: UpstreamSessionListener;
-  readonly #handshake: Handshake;
+  #handshake: Handshake;
   #protocolVersion: string | undefined;
   #transport: UpstreamTransport | undefined;
   #state: State = 'new';
@@ -66,7 +66,16 @@ export class UpstreamSession implements UpstreamListener {
     this.#upstream = upstream;
     this.#listener = listener;
     this.#handshake = record === undefined ? new Handshake() : Handshake.from(record.handshake);
-    if (record !== undefined) this.#continue(record);
+    if (record === undefined) return;
+    upstream.learnKind(record.kind);
+    this.#goOn(record);
+  }
+
+  /** As if a session of this record had been lost: the next message opens a new one. Only before there was any. */
+  continue(record: UpstreamSessionRecord): void {
+    if (this.#state !== 'new') return;
+    this.#handshake = Handshake.from(record.handshake);
+    this.#goOn(record);
   }
 
   /** Undefined before the server has accepted `initialize`. */
@@ -132,9 +141,8 @@ export class UpstreamSession implements UpstreamListener {
     this.#releaseTransport()?.abandon();
   }
 
-  #continue({ kind, protocolVersion, sessionId }: UpstreamSessionRecord): void {
+  #goOn({ kind, protocolVersion, sessionId }: UpstreamSessionRecord): void {
     this.#protocolVersion = protocolVersion;
-    this.#upstream.learnKind(kind);
     if (sessionId === undefined || kind !== 'streamable-http') {
       this.#state = 'away';
       return;

@@ -103,9 +103,9 @@ export class BareSse implements BareClient {
   }
 
   /** Opens the stream and nothing else. */
-  static async connect(base: string, prefix: string): Promise<BareSse> {
+  static async connect(base: string, prefix: string, headers: Record<string, string> = {}): Promise<BareSse> {
     const sseUrl = endpointUrl('sse', base, prefix);
-    const stream = await SseStream.open(sseUrl);
+    const stream = await SseStream.open(sseUrl, { headers });
     const { data } = await stream.next(PATIENCE_MS);
     return new BareSse(sseUrl, stream, new URL(data, base).href);
   }
