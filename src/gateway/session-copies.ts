@@ -87,7 +87,7 @@ export class SessionCopies {
   async mend(): Promise<void> {
     let written = 0;
     for (const copy of this.#copies) {
-      if (!copy.journal.isTorn && !copy.journal.isLong) continue;
+      if (!copy.isDue) continue;
       copy.writeAnew();
       written += 1;
       if (written % PER_TURN === 0) await nextTurn();
@@ -111,6 +111,8 @@ export class SessionCopy {
   readonly journal: SessionJournal;
   readonly #dependencies: SessionCopiesDependencies;
   readonly #onGone: () => void;
+  /** The state changed, and could not be written down. */
+  #isStale = false;
 
   constructor(session: CopiedSession, dependencies: SessionCopiesDependencies, onGone: () => void) {
     this.session = session;
@@ -122,12 +124,17 @@ export class SessionCopy {
     streams.keepJournal(this.journal);
   }
 
+  /** It has to be written anew. */
+  get isDue(): boolean {
+    return this.#isStale || this.journal.isTorn || this.journal.isLong;
+  }
+
   /** The state changed. */
   save(): void {
     const { directory, sealer } = this.#dependencies;
     const { state } = this.session;
     if (state === undefined) return;
-    directory.save(this.owned, sealer.seal(encodeState(state), this.owned.key), this.#ttlMs);
+    this.#isStale = !directory.save(this.owned, sealer.seal(encodeState(state), this.owned.key), this.#ttlMs);
   }
 
   writeAnew(): void {
@@ -152,7 +159,7 @@ export class SessionCopy {
 
   /** @throws {Error} the memory is away, so nobody can take it */
   async release(): Promise<void> {
-    if (this.journal.isTorn) this.writeAnew();
+    if (this.isDue) this.writeAnew();
     await this.#dependencies.directory.release(this.owned);
     this.#onGone();
   }
