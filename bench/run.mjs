@@ -9,11 +9,12 @@ import { Load } from './runner/load.mjs';
 import { measureWork } from './runner/measure-work.mjs';
 import { conditions, conditionsText, resultsDir, save, writeRun } from './runner/report.mjs';
 import { summarize } from './runner/summary.mjs';
-import { table } from './runner/table.mjs';
+import { tables } from './runner/table.mjs';
+import { TARGETS } from './targets/registry.mjs';
 
 const UPSTREAM = fileURLToPath(new URL('./upstream/main.mjs', import.meta.url));
 /** Whose failures say that the run is worth nothing, or the gateway wrong. The others may fail: that is a finding. */
-const MUST_NOT_FAIL = ['direct', 'plain', 'gateway'];
+const MUST_NOT_FAIL = TARGETS.filter(({ isOurs }) => isOurs === true).map(({ name }) => name);
 
 function say(line) {
   process.stderr.write(`${line}\n`);
@@ -70,7 +71,7 @@ function keep(settings, facts, measured) {
 
 function report(settings, targets, facts, measured) {
   const works = summaries(settings, measured);
-  const text = `${conditionsText(facts)}\n\n${table(works, targets)}`;
+  const text = `${conditionsText(facts)}\n\n${tables(works, targets)}`;
   if (settings.save) save({ conditions: facts, works }, text);
   process.stdout.write(`${text}\n`);
   say(`\nwritten to ${keep(settings, facts, measured)}`);

@@ -8,9 +8,9 @@ import { findWork } from '../works/registry.mjs';
 let current;
 
 const steps = {
-  async prepare({ work: name, port, sizes }) {
+  async prepare({ work: name, port, openPort, sizes }) {
     const work = findWork(name);
-    current = { work, state: await work.prepare(port, sizes) };
+    current = { work, state: await work.prepare(port, sizes, openPort) };
     return {};
   },
   async measure({ durationMs }) {

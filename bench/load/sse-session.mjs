@@ -65,6 +65,12 @@ export class SseSession {
     });
   }
 
+  /** From here on messages are posted to another process of the same server; the stream stays. @param {number} port */
+  callAt(port) {
+    this.closePosts();
+    this.#port = port;
+  }
+
   /** An idle client lets go of the connections it posted on. */
   closePosts() {
     for (const connection of this.#posts) connection.close();

@@ -41,6 +41,12 @@ export class StreamableSession {
     return onlyMessage(answer, id);
   }
 
+  /** From here on requests go to another process of the same server. @param {number} port */
+  callAt(port) {
+    this.close();
+    this.#port = port;
+  }
+
   /** Ends the session at the server too. */
   async end() {
     const { status } = await this.#fetch(remove(this.#path, this.#headers));

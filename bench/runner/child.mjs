@@ -75,15 +75,23 @@ export async function stop(child) {
  * @param {import('node:child_process').ChildProcess} child
  */
 export async function untilReady(url, isReady, child) {
+  try {
+    await untilTrue(`${url} is ready`, async () => {
+      if (child.exitCode !== null) throw new Error(`exit code ${child.exitCode}`);
+      const { status } = await fetch(url).catch(() => ({ status: 0 }));
+      return isReady(status);
+    });
+  } catch (error) {
+    await stop(child);
+    throw error;
+  }
+}
+
+/** @param {string} what @param {() => Promise<boolean>} probe */
+export async function untilTrue(what, probe) {
   const endMs = performance.now() + READY_TIMEOUT_MS;
-  while (performance.now() < endMs && child.exitCode === null) {
-    const status = await fetch(url).then(
-      (response) => response.status,
-      () => 0,
-    );
-    if (isReady(status)) return;
+  while (!(await probe())) {
+    if (performance.now() > endMs) throw new Error(`waited in vain until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  await stop(child);
-  throw new Error(`${url} was not ready in time`);
 }

@@ -16,6 +16,7 @@
 export const FIGURES = {
   cpuUs: { title: 'CPU', unit: 'µs', read: (round) => perUnit(round.cpuNs / 1000, round) },
   rssKb: { title: 'memory', unit: 'kB', read: (round) => perUnit(round.rssKb, round) },
+  p50Us: { title: 'p50', unit: 'µs', read: (round) => round.p50Us ?? undefined },
   addedP50Us: { title: 'added p50', unit: 'µs', read: (round, direct) => added(round.p50Us, direct?.p50Us) },
   addedP99Us: { title: 'added p99', unit: 'µs', read: (round, direct) => added(round.p99Us, direct?.p99Us) },
 };

@@ -20,6 +20,7 @@ function targetsFor(work, { targets, settings }) {
   return targets.filter(({ name, works }) => {
     if (works !== undefined && !works.includes(work.name)) return false;
     if (name === 'direct') return needsDirect(work.figures);
+    if (work.targets !== undefined && !work.targets.includes(name)) return false;
     if (work.without?.[name] !== undefined) return false;
     return settings.mode === 'full' || work.onlyInFull?.includes(name) !== true;
   });
@@ -83,12 +84,12 @@ async function measured(work, running, durationMs, run) {
   }
 }
 
-async function once(work, { port, pid }, durationMs, { load, settings }) {
+async function once(work, { port, openPort, pids }, durationMs, { load, settings }) {
   try {
-    await load.do('prepare', { work: work.name, port, sizes: settings.sizes });
-    const before = usage(pid);
+    await load.do('prepare', { work: work.name, port, openPort, sizes: settings.sizes });
+    const before = usage(pids);
     const figures = await load.do('measure', { durationMs });
-    const after = usage(pid);
+    const after = usage(pids);
     const last = await load.do('finish');
     return {
       ...figures,
@@ -104,6 +105,7 @@ async function once(work, { port, pid }, durationMs, { load, settings }) {
   }
 }
 
-function usage(pid) {
-  return pid === undefined ? { cpuNs: 0, rssKb: 0 } : { cpuNs: cpuNs(pid), rssKb: rssKb(pid) };
+function usage(pids) {
+  const sum = (read) => pids.reduce((total, pid) => total + read(pid), 0);
+  return { cpuNs: sum(cpuNs), rssKb: sum(rssKb) };
 }

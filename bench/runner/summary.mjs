@@ -12,7 +12,7 @@ export function summarize(work, rounds) {
   const names = [...new Set(rounds.flatMap((round) => [...round.keys()]))];
   const targets = Object.fromEntries(names.map((name) => [name, summarizeTarget(work, rounds, name)]));
   const goals = work.goals.map((goal) => judge(goal, rounds));
-  return { title: work.title, unit: work.unit, targets, goals };
+  return { title: work.title, unit: work.unit, group: work.group ?? '', targets, goals };
 }
 
 function summarizeTarget(work, rounds, name) {
@@ -30,19 +30,32 @@ function summarizeTarget(work, rounds, name) {
   return { ...figures, right: total('right'), wrong: total('wrong'), lost: total('lost'), firstFailure };
 }
 
-function judge({ figure, of = OURS, against, atMost }, rounds) {
-  const ratio = rounded(medianRatio(figure, rounds, of, against));
-  const result = ratio === null ? 'not measured' : ratio <= atMost ? 'met' : 'missed';
-  return { figure, of, against, atMost: rounded(atMost), ratio, result };
+function judge({ figure, of = OURS, against, atMost, atMostMore }, rounds) {
+  const isRatio = atMostMore === undefined;
+  const found = rounded((isRatio ? medianRatio : medianDifference)(figure, rounds, of, against));
+  const limit = isRatio ? atMost : atMostMore;
+  const result = found === null ? 'not measured' : found <= limit ? 'met' : 'missed';
+  const goal = { figure, of, against, result };
+  return isRatio
+    ? { ...goal, atMost: rounded(atMost), ratio: found }
+    : { ...goal, atMostMore: rounded(atMostMore), difference: found };
 }
 
 /** Both figures of a ratio come from one round: between rounds the machine changes more than the targets differ. */
 function medianRatio(figure, rounds, name, against) {
+  return medianOf(figure, rounds, name, against, (ours, theirs) => (theirs <= 0 ? undefined : ours / theirs));
+}
+
+function medianDifference(figure, rounds, name, against) {
+  return medianOf(figure, rounds, name, against, (ours, theirs) => ours - theirs);
+}
+
+function medianOf(figure, rounds, name, against, combine) {
   return median(
     rounds.map((round) => {
       const ours = valueOf(figure, round, name);
       const theirs = valueOf(figure, round, against);
-      return ours === undefined || theirs === undefined || theirs <= 0 ? undefined : ours / theirs;
+      return ours === undefined || theirs === undefined ? undefined : combine(ours, theirs);
     }),
   );
 }

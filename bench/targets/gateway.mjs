@@ -6,8 +6,8 @@ import { PROXY_CORE, start, stop, untilReady } from '../runner/child.mjs';
 import { freePort } from '../runner/free-port.mjs';
 import { ROUTES } from '../routes.mjs';
 
-/** Kept after the run, so that a failure can be looked into. */
-const LOG = fileURLToPath(new URL('../results/gateway.log', import.meta.url));
+/** Logs are kept after the run, so that a failure can be looked into. */
+const RESULTS = fileURLToPath(new URL('../results/', import.meta.url));
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 /** @type {import('./target.mjs').Target} */
@@ -26,23 +26,34 @@ function newTarget(name, title, configuration) {
     name,
     title,
     isCompiling: true,
-    start: (run) => startGateway(name, configuration, run),
+    isOurs: true,
+    start: async (run) => {
+      const { port, child } = await startGateway(name, (free) => configuration(free, run.upstreamPort, run.dir), run);
+      return { port, pids: [child.pid], stop: () => stop(child) };
+    },
   };
 }
 
-async function startGateway(name, configuration, { upstreamPort, dir, profileDir }) {
+/**
+ * @param {string} name of its files
+ * @param {(port: number) => string} configuration
+ * @param {Pick<import('./target.mjs').Surroundings, 'dir' | 'profileDir'>} run
+ */
+export async function startGateway(name, configuration, { dir, profileDir }) {
   const port = await freePort();
   const file = join(dir, `${name}.yaml`);
-  writeFileSync(file, configuration(port, upstreamPort, dir));
-  const profile = profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`];
+  writeFileSync(file, configuration(port));
+  const profileName = `--cpu-prof-name=${name}-${Date.now()}.cpuprofile`;
+  const profile = profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`, profileName];
   const args = [...profile, MAIN, '--config', file];
-  const log = openSync(LOG, 'w');
+  const logFile = join(RESULTS, `${name}.log`);
+  const log = openSync(logFile, 'w');
   const child = start(process.execPath, args, { core: PROXY_CORE, stdio: ['ignore', log, log] });
   closeSync(log);
   await untilReady(`http://127.0.0.1:${port}/readyz`, (status) => status === 200, child).catch((error) => {
-    throw new Error(`the gateway did not start; its log is ${LOG}`, { cause: error });
+    throw new Error(`the gateway did not start; its log is ${logFile}`, { cause: error });
   });
-  return { port, pid: child.pid, stop: () => stop(child) };
+  return { port, child };
 }
 
 function ruledConfiguration(port, upstreamPort, dir) {
@@ -76,7 +87,8 @@ audit: { file: ${JSON.stringify(join(dir, 'audit.jsonl'))} }
 `;
 }
 
-function plainConfiguration(port, upstreamPort, _dir, more = '') {
+/** Its upstreams, all defaults; `more` goes into each upstream. */
+export function plainConfiguration(port, upstreamPort, _dir, more = '') {
   const upstreams = Object.values(ROUTES).map(
     ({ prefix, path }) => `  - { url: "http://127.0.0.1:${upstreamPort}${path}", prefix: ${prefix}${more} }`,
   );

@@ -1,6 +1,7 @@
 /** What is compared, in the order of the table. */
 import { gateway, ruled } from './gateway.mjs';
 import { nginx } from './nginx.mjs';
+import { REPLICA_TARGETS } from './replicas.mjs';
 import { startNodeProxy } from './target.mjs';
 
 /** @type {import('./target.mjs').Target[]} */
@@ -9,13 +10,15 @@ export const TARGETS = [
     name: 'direct',
     title: 'no proxy',
     isCompiling: false,
-    start: async ({ upstreamPort }) => ({ port: upstreamPort, pid: undefined, stop: async () => {} }),
+    isOurs: true,
+    start: async ({ upstreamPort }) => ({ port: upstreamPort, pids: [], stop: async () => {} }),
   },
   nginx,
   {
     name: 'plain',
     title: 'plain Node proxy',
     isCompiling: true,
+    isOurs: true,
     start: ({ upstreamPort }) => startNodeProxy('plain', upstreamPort),
   },
   gateway,
@@ -26,4 +29,5 @@ export const TARGETS = [
     isCompiling: true,
     start: ({ upstreamPort }) => startNodeProxy('naive', upstreamPort),
   },
+  ...REPLICA_TARGETS,
 ];

@@ -5,8 +5,9 @@
  * @property {string | undefined} profileDir where a CPU profile is wanted
  *
  * @typedef {object} Running
- * @property {number} port
- * @property {number | undefined} pid nothing is measured without one
+ * @property {number} port where calls go
+ * @property {number} [openPort] where sessions are opened, when that is elsewhere
+ * @property {number[]} pids of what is measured
  * @property {() => Promise<void>} stop
  *
  * @typedef {object} Target
@@ -14,6 +15,7 @@
  * @property {string} title
  * @property {() => string | undefined} [missing] why it cannot run on this machine
  * @property {string[]} [works] the only works it is there for
+ * @property {boolean} [isOurs] a wrong or lost answer fails the run
  * @property {boolean} isCompiling gets faster while it runs, so it is warmed up
  * @property {(surroundings: Surroundings) => Promise<Running>} start
  */
@@ -24,5 +26,5 @@ import { PROXY_CORE, startServer, stop } from '../runner/child.mjs';
 export async function startNodeProxy(name, upstreamPort) {
   const file = fileURLToPath(new URL(`./servers/${name}.mjs`, import.meta.url));
   const { child, port } = await startServer(file, [String(upstreamPort)], PROXY_CORE);
-  return { port, pid: child.pid, stop: () => stop(child) };
+  return { port, pids: [child.pid], stop: () => stop(child) };
 }

@@ -7,6 +7,14 @@ import { echoSse } from './echo-sse.mjs';
 import { idleMemory } from './idle-memory.mjs';
 import { latency } from './latency.mjs';
 import { progressSse } from './progress.mjs';
+import {
+  forwardedJson,
+  forwardedLatency,
+  forwardedSse,
+  replicasBehindNginx,
+  sharedJson,
+  sharedSse,
+} from './replicas.mjs';
 import { setupSse, setupStreamable } from './setup.mjs';
 import { toolsListSse } from './tools-list.mjs';
 
@@ -23,6 +31,12 @@ export const WORKS = [
   progressSse,
   latency,
   idleMemory,
+  sharedSse,
+  sharedJson,
+  forwardedSse,
+  forwardedJson,
+  forwardedLatency,
+  replicasBehindNginx,
 ];
 
 /** @param {string} name */

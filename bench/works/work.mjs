@@ -5,7 +5,8 @@
  * @property {string} figure one of `figures`
  * @property {string} [of] the target the goal is for; the gateway when absent
  * @property {string} against the target whose figure of the same round ours is divided by
- * @property {number} atMost
+ * @property {number} [atMost] ratio
+ * @property {number} [atMostMore] difference, in the unit of the figure
  *
  * @typedef {object} Sizes
  * @property {number} idleSessions
@@ -16,11 +17,14 @@
  * @property {string} unit
  * @property {string[]} figures what is read: see runner/figures.mjs
  * @property {Goal[]} goals
+ * @property {string} [group] works of one group have a table of their own
+ * @property {string[]} [targets] the only targets it is for
  * @property {Record<string, string>} [without] targets that cannot do it, and why
  * @property {boolean} [isFreshEachRound] starts every target anew in each round
  * @property {boolean} [mayLose] a lost notification of a target that is not ours is a finding, not a failure
  * @property {string[]} [onlyInFull] targets that would take too long in a short run
- * @property {(port: number, sizes: Sizes) => Promise<unknown>} prepare
+ * @property {(port: number, sizes: Sizes, openPort?: number) => Promise<unknown>} prepare `openPort`: where sessions are opened,
+ *   when calls go to another process than that
  * @property {(state: any, durationMs: number) => Promise<object>} measure
  * @property {(state: any) => Promise<object | void>} finish
  */
@@ -40,12 +44,13 @@ const CALLS_PER_SESSION = 2;
  */
 export function callsOnSessions({ open, newCall, sessions = SESSIONS, callsPerSession = CALLS_PER_SESSION }) {
   return {
-    prepare: async (port) => {
-      const { opened, failures } = await openMany(sessions, () => open(port));
+    prepare: async (port, _sizes, openPort = port) => {
+      const { opened, failures } = await openMany(sessions, () => open(openPort));
       if (failures.length > 0) {
         closeAll(opened);
         throw new Error(`${failures.length} of ${sessions} sessions did not open: ${failures[0]}`);
       }
+      if (openPort !== port) for (const client of opened) client.callAt(port);
       return opened;
     },
     measure: async (clients, durationMs) => {

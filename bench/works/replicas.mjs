@@ -1,0 +1,82 @@
+/** What several replicas cost: what one of them writes to Redis, a call that lands on the wrong one, and calls that land anywhere. */
+import { echo } from '../load/calls.mjs';
+import { SseSession } from '../load/sse-session.mjs';
+import { StreamableSession } from '../load/streamable-session.mjs';
+import { ROUTES } from '../routes.mjs';
+import { callsOnSessions } from './work.mjs';
+
+const group = 'Replicas';
+const overSse = { open: (port) => SseSession.open(port, ROUTES.sse.path), newCall: () => echo() };
+const overJson = { open: (port) => StreamableSession.open(port, ROUTES.json.path), newCall: () => echo() };
+const oneByOne = { sessions: 1, callsPerSession: 1 };
+
+const shared = {
+  group,
+  unit: 'call',
+  figures: ['cpuUs'],
+  targets: ['limits', 'redis'],
+  goals: [{ figure: 'cpuUs', of: 'redis', against: 'limits', atMost: 1.4 }],
+};
+
+/** @type {import('./work.mjs').Work} */
+export const sharedSse = {
+  name: 'redis-sse',
+  title: 'echo call, HTTP+SSE, 32 sessions x 2',
+  ...shared,
+  ...callsOnSessions(overSse),
+};
+
+/** @type {import('./work.mjs').Work} */
+export const sharedJson = {
+  name: 'redis-json',
+  title: 'echo call, Streamable HTTP, JSON answers, 32 sessions x 2',
+  ...shared,
+  ...callsOnSessions(overJson),
+};
+
+const forwarded = {
+  group,
+  unit: 'call',
+  figures: ['cpuUs'],
+  targets: ['owner', 'other'],
+  goals: [{ figure: 'cpuUs', of: 'other', against: 'owner', atMost: 2.2 }],
+};
+
+/** @type {import('./work.mjs').Work} */
+export const forwardedSse = {
+  name: 'forwarded-sse',
+  title: 'echo call, HTTP+SSE, 32 sessions x 2, all of one replica',
+  ...forwarded,
+  ...callsOnSessions(overSse),
+};
+
+/** @type {import('./work.mjs').Work} */
+export const forwardedJson = {
+  name: 'forwarded-json',
+  title: 'echo call, Streamable HTTP, JSON answers, 32 sessions x 2, all of one replica',
+  ...forwarded,
+  ...callsOnSessions(overJson),
+};
+
+/** @type {import('./work.mjs').Work} */
+export const forwardedLatency = {
+  name: 'forwarded-latency',
+  title: 'latency of an echo call, Streamable HTTP, JSON answers, one session, one call at a time',
+  ...forwarded,
+  figures: ['p50Us'],
+  goals: [{ figure: 'p50Us', of: 'other', against: 'owner', atMostMore: 1000 }],
+  ...callsOnSessions({ ...overJson, ...oneByOne }),
+};
+
+/** All replicas share one core here, so more of them do not mean more calls: what is compared is what a call costs. */
+/** @type {import('./work.mjs').Work} */
+export const replicasBehindNginx = {
+  name: 'replicas',
+  title: 'echo call, Streamable HTTP, JSON answers, 32 sessions x 2, through nginx in turn',
+  group,
+  unit: 'call',
+  figures: ['cpuUs'],
+  targets: ['one', 'two', 'three'],
+  goals: [],
+  ...callsOnSessions(overJson),
+};
