@@ -38,6 +38,8 @@ export interface AuditContext {
   readonly openFile?: OpenAuditFile;
   /** Most characters that wait in memory for the disk; past it events are dropped. Default 16 Mi. */
   readonly maxBuffered?: number;
+  /** The file is closed. */
+  readonly onClosed?: () => Promise<void> | undefined;
 }
 
 export interface AuditStats {
@@ -65,6 +67,7 @@ export class AuditLog {
   readonly #writer: BatchWriter;
   readonly #checkpoints: CheckpointKeeper;
   #pending: PendingEvent[] = [];
+  readonly #onClosed: AuditContext['onClosed'];
   #isClosed = false;
   #records = 0;
   #dropped = 0;
@@ -81,6 +84,7 @@ export class AuditLog {
   ) {
     this.#options = options;
     this.#clock = context.clock ?? systemClock;
+    this.#onClosed = context.onClosed;
     this.#key = parts.key;
     this.#chain = parts.chain;
     this.#writer = parts.writer;
@@ -178,6 +182,7 @@ export class AuditLog {
     this.#isClosed = true;
     clearTimeout(this.#checkpointTimer);
     const unwritten = await this.#writer.close();
+    await this.#onClosed?.();
     if (unwritten > 0) throw new AuditFileError(this.#options.file, new Error(`${unwritten} records are lost`));
   }
 
