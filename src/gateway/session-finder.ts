@@ -107,7 +107,7 @@ export class SessionFinder implements Elsewhere {
   }
 
   takes(endpoint: Endpoint, exchange: HttpExchange): boolean {
-    const { fence, ids } = this.#dependencies;
+    const { fence } = this.#dependencies;
     const id = namedSession(endpoint, exchange);
     if (id === undefined) return this.#takesUnnamed(endpoint, exchange);
     if (endpoint.door.holds(id)) {
@@ -115,9 +115,8 @@ export class SessionFinder implements Elsewhere {
       else fence.pass(() => this.#takeOrServe(endpoint, exchange));
       return true;
     }
-    const opened = ids.open(id);
-    // Forged, or another's: refused like any unknown one, and nobody is asked.
-    if (opened?.isBoundTo(endpoint.door.prefix, exchange.caller.principal.id) !== true) return false;
+    const opened = this.#openFor(endpoint, exchange, id);
+    if (opened === undefined) return false;
     this.#findLater(endpoint, exchange, id, opened);
     return true;
   }
@@ -126,10 +125,16 @@ export class SessionFinder implements Elsewhere {
     if (!this.takes(endpoint, exchange)) this.#dependencies.serveHere(endpoint, exchange);
   }
 
+  /** @returns undefined when it is forged, or another's: refused like any unknown one, and nobody is asked */
+  #openFor({ door }: Endpoint, { caller }: HttpExchange, id: string): OpenedSessionId | undefined {
+    const opened = this.#dependencies.ids.open(id);
+    return opened?.isBoundTo(door.prefix, caller.principal.id) === true ? opened : undefined;
+  }
+
   /** For a request that another replica passed on: takes its session if it may be taken. @returns whether it is here */
   async takeFor(endpoint: Endpoint, exchange: HttpExchange): Promise<boolean> {
     const id = namedSession(endpoint, exchange);
-    const opened = id === undefined ? undefined : this.#dependencies.ids.open(id);
+    const opened = id === undefined ? undefined : this.#openFor(endpoint, exchange, id);
     if (id === undefined || opened === undefined) return false;
     const search = this.#searchFor(endpoint, id, opened, exchange);
     const stored = await this.#dependencies.directory.load(search.key);
@@ -150,7 +155,7 @@ export class SessionFinder implements Elsewhere {
 
   /** A session that is still here was not what was missing, and looking for it again would find it again. */
   #follow(endpoint: Endpoint, exchange: HttpExchange, id: string): void {
-    const opened = endpoint.door.holds(id) ? undefined : this.#dependencies.ids.open(id);
+    const opened = endpoint.door.holds(id) ? undefined : this.#openFor(endpoint, exchange, id);
     if (opened === undefined) this.#dependencies.serveHere(endpoint, exchange);
     else this.#findLater(endpoint, exchange, id, opened);
   }

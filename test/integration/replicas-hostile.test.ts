@@ -1,0 +1,105 @@
+/** What hostile clients, a hostile neighbour in Redis, and bad luck can do to several replicas: nothing. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { EvilUpstream } from '../helpers/evil-upstream.js';
+import { RawConnection, rawRequest } from '../helpers/raw-http.js';
+import { startRedis, type TestRedis } from '../helpers/redis.js';
+import { type SdkUpstream, startSdkUpstream } from '../helpers/sdk-upstream.js';
+import { SseStream } from '../helpers/sse-client.js';
+import { waitFor, within } from '../helpers/wait.js';
+import { apiKey, bearer, openSession, send } from './identity-support.js';
+import { acquainted, at, openReady, TestReplica } from './replicas-support.js';
+import { type BareSse, type BareStreamable, PATIENCE_MS, textOf } from './sessions-support.js';
+
+let redis: TestRedis;
+let upstream: SdkUpstream;
+let evil: EvilUpstream;
+const replicas: TestReplica[] = [];
+const clients: { close(): void }[] = [];
+
+beforeAll(async () => {
+  redis = await startRedis();
+});
+beforeEach(async () => {
+  upstream = await startSdkUpstream();
+  evil = await EvilUpstream.start();
+});
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.close();
+  await Promise.all(replicas.splice(0).map((replica) => replica.stop()));
+  await evil.close();
+  await upstream.close();
+  await redis.cli('FLUSHALL');
+});
+afterAll(() => redis.stop());
+
+function configuration(more: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  return {
+    server: { drain: { timeout: '0s' } },
+    upstreams: [
+      { url: upstream.urls.sse, prefix: 'sdk-sse' },
+      { url: upstream.urls.streamable, prefix: 'sdk-http' },
+      { url: evil.mcpUrl, prefix: 'evil' },
+    ],
+    ...more,
+  };
+}
+
+async function startReplica(more: Readonly<Record<string, unknown>> = {}): Promise<TestReplica> {
+  const replica = await TestReplica.start(redis, configuration(more));
+  replicas.push(replica);
+  return replica;
+}
+
+async function startPair(
+  more: Readonly<Record<string, unknown>> = {},
+  headers: Readonly<Record<string, string>> = {},
+): Promise<[TestReplica, TestReplica]> {
+  const pair: [TestReplica, TestReplica] = [await startReplica(more), await startReplica(more)];
+  await acquainted(pair, headers);
+  return pair;
+}
+
+function kept<C extends { close(): void }>(client: C): C {
+  clients.push(client);
+  return client;
+}
+
+const echo = (message: string) => ({ name: 'echo', arguments: { message, nonce: message } });
+const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
+/** Far less than anybody waits for a session that is on its way. */
+const SOON_MS = 3000;
+
+function asClient(raw: RawConnection): { raw: RawConnection; close(): void } {
+  return { raw, close: () => raw.destroy() };
+}
+
+test('whoever sends the id of another caller slowly, while its replica stops, does not get the session', async () => {
+  const auth = {
+    apiKeys: [apiKey('alice', 'secret-a'), apiKey('bob', 'secret-b'), apiKey('r', 'r', { role: 'admin' })],
+  };
+  const [a, b] = await startPair({ auth, server: { drain: { timeout: '20s' } } }, bearer('r'));
+  const alice = bearer('secret-a');
+  const id = await openSession(`${a.url}/sdk-http/mcp`, alice);
+  const body = JSON.stringify(ping);
+  const bob = asClient(await RawConnection.open(a.gateway.port));
+  clients.push(bob);
+  bob.raw.send(
+    'POST /sdk-http/mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer secret-b\r\naccept: */*\r\n' +
+      `mcp-session-id: ${id}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`,
+  );
+  // What comes later over another connection is answered later.
+  expect((await send('POST', `${a.url}/sdk-http/mcp`, { ...alice, 'mcp-session-id': id }, ping)).status).toBe(200);
+  const stopped = a.gateway.stop();
+  await waitFor('the session to be let go of', async () => (await ownerOf()) === '', PATIENCE_MS);
+  bob.raw.send(body);
+  expect((await bob.raw.response(PATIENCE_MS)).status).toBe(404);
+  const again = await send('POST', `${b.url}/sdk-http/mcp`, { ...alice, 'mcp-session-id': id }, ping);
+  expect(again.status).toBe(200);
+  await stopped;
+});
+
+/** Of the only session there is. */
+async function ownerOf(): Promise<string> {
+  const [key = ''] = (await redis.cli('KEYS', '*:session')).split('\n');
+  return (await redis.cli('HGET', key, 'owner')).trim();
+}
