@@ -73,7 +73,13 @@ function serveIfHere(
   }
   // The edge has said to its client how a stream begins.
   if (isGreeted) openEventStream(response, headers);
-  serveHere(endpoint, { ...exchange, isAnswerOpen: isGreeted });
+  const here = { ...exchange, isAnswerOpen: isGreeted };
+  const follow = (body: Buffer | undefined): void => {
+    // A session that is still here was not what was missing, and looking for it elsewhere would only lead back.
+    if (endpoint.door.holds(id)) serveHere(endpoint, { ...here, body });
+    else sayNotOwner(response);
+  };
+  serveHere(endpoint, { ...here, onMoved: (body, left) => void left.then(() => follow(body)) });
 }
 
 function exchangeOf({ envelope, request, response, body, query }: ForwardedRequest): HttpExchange {
@@ -86,7 +92,6 @@ function exchangeOf({ envelope, request, response, body, query }: ForwardedReque
     headers: [],
     publicPrefix,
     ...(request.method === 'POST' ? { body } : {}),
-    onMoved: (_, left) => void left.then(() => sayNotOwner(response)),
   };
 }
 

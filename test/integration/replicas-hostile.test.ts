@@ -103,3 +103,40 @@ async function ownerOf(): Promise<string> {
   const [key = ''] = (await redis.cli('KEYS', '*:session')).split('\n');
   return (await redis.cli('HGET', key, 'owner')).trim();
 }
+
+describe('a request that its session cannot take is refused at once at another replica', () => {
+  test.each([
+    ['an event that was never said', (client: BareSse) => `${client.sessionId}.999`],
+    ['an event far in the future', (client: BareSse) => `${client.sessionId}.999999999999999`],
+  ])('%s', async (_, eventOf) => {
+    const [a, b] = await startPair();
+    const client = kept(await openReady('sse', a, 'sdk-sse'));
+    const resumed = SseStream.open(`${b.url}/sdk-sse/sse`, { lastEventId: eventOf(client) });
+    expect((await within('an answer', resumed, SOON_MS)).status).toBe(404);
+    expect(await b.forwarded('out')).toBeLessThan(5);
+  });
+
+  test('a session of the other transport', async () => {
+    const [a, b] = await startPair();
+    const sse = kept(await openReady('sse', a, 'sdk-sse'));
+    const http = kept(await openReady('streamable-http', a, 'sdk-http'));
+    const before = await b.forwarded('out');
+    const asked = [
+      send('POST', `${b.url}/sdk-sse/mcp`, { 'mcp-session-id': sse.sessionId }, ping),
+      send('POST', `${b.url}/sdk-http/messages?sessionId=${http.sessionId}`, {}, ping),
+      send('DELETE', `${b.url}/sdk-sse/mcp`, { 'mcp-session-id': sse.sessionId }),
+    ];
+    const answers = await within('answers', Promise.all(asked), SOON_MS);
+    expect(answers.map(({ status }) => status)).toEqual([404, 404, 404]);
+    expect((await b.forwarded('out')) - before).toBeLessThan(10);
+    expect(textOf((await at(sse, b, 'sdk-sse').request('tools/call', echo('unharmed'))).result)).toBe('unharmed');
+  });
+
+  test('a stream of another session', async () => {
+    const [a, b] = await startPair();
+    const one = kept(await openReady('streamable-http', a, 'sdk-http'));
+    const other = kept(await openReady('streamable-http', a, 'sdk-http'));
+    const there = at(one, b, 'sdk-http').openGeneral(`${other.sessionId}.1`);
+    expect((await within('an answer', there, SOON_MS)).status).toBe(404);
+  });
+});
