@@ -10,7 +10,7 @@ import { SessionStreams } from '../downstream/session-streams.js';
 import { encodeRetry } from '../downstream/sse-encode.js';
 import { emptyResponse, errorResponse, ownNotification } from '../protocol/json-rpc.js';
 import { ErrorCode } from '../protocol/error-codes.js';
-import type { Message, ProgressToken, RequestId } from '../protocol/message.js';
+import type { Message, RequestId } from '../protocol/message.js';
 import { isServerRequest, Method } from '../protocol/methods.js';
 import { scanUpstream } from '../protocol/scan.js';
 import { SessionMovedError, SessionProtocolError, SessionUnknownError } from '../protocol/session-errors.js';
@@ -21,6 +21,7 @@ import { CircuitOpenError, UpstreamFailedError } from '../upstream/errors.js';
 import { UpstreamSession, type UpstreamSessionListener } from '../upstream/upstream-session.js';
 import { failureAnswer } from './answers.js';
 import { Exchange, type ExchangeOutcome, type ExchangeOwner, type Timing } from './exchange.js';
+import { Exchanges } from './exchanges.js';
 import { forwardedHeaders } from './forwarded-headers.js';
 import { type GateContext, judge, type Verdict } from './gate.js';
 import type { Grant } from './grant.js';
@@ -49,9 +50,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   readonly #route: Route;
   readonly #logger: Logger;
   readonly #upstream: UpstreamSession;
-  /** By the id the upstream knows. */
-  readonly #exchanges = new Map<RequestId, Exchange>();
-  readonly #byProgressToken = new Map<ProgressToken, Exchange>();
+  readonly #exchanges = new Exchanges();
   readonly #serverRequests: ServerRequests;
   /** Self-reported. */
   #client: ClientInfo | undefined;
@@ -63,7 +62,6 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   #isRetiring = false;
   /** The client was told of changed tools while it was away, and need not be told again. */
   #hasUnreadChange = false;
-  #replacedIds = 0;
   /** Requests that wait for their verdict. */
   #judging = 0;
   /** Undefined: nobody could go on with the session elsewhere. */
@@ -141,11 +139,12 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
 
   pressed(isPressed: boolean): void {
     this.#isPressed = isPressed;
-    if (isPressed) this.#upstream.pause();
-    else this.#upstream.resume();
-    for (const exchange of this.#exchanges.values()) {
-      if (isPressed) exchange.call?.pause();
-      else exchange.call?.resume();
+    if (isPressed) {
+      this.#upstream.pause();
+      this.#exchanges.pause();
+    } else {
+      this.#upstream.resume();
+      this.#exchanges.resume();
     }
   }
 
@@ -382,11 +381,10 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   }
 
   #register(request: Request, stream: ClientStream, grant: Grant, timing: Timing): Exchange {
-    const upstreamId = this.#exchanges.has(request.id) ? this.#newId() : request.id;
+    const upstreamId = this.#exchanges.upstreamIdFor(request.id);
     const { timeouts } = this.#route.upstream.options;
     const exchange = new Exchange(this, request, upstreamId, stream, timeouts, grant, timing);
-    this.#exchanges.set(upstreamId, exchange);
-    if (exchange.progressToken !== undefined) this.#byProgressToken.set(exchange.progressToken, exchange);
+    this.#exchanges.add(exchange);
     if (this.record.kind === 'sse') {
       this.#copy?.journal.asked({ id: request.id, isToolCall: request.method === Method.toolsCall });
     }
@@ -404,8 +402,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
 
   /** Only the client's own requests can be cancelled; of several with one id, the newest. */
   #receiveCancellation(message: Message): void {
-    let target: Exchange | undefined;
-    for (const exchange of this.#exchanges.values()) if (exchange.clientId === message.requestId) target = exchange;
+    const target = message.requestId === undefined ? undefined : this.#exchanges.byClientId(message.requestId);
     // The handshake must not be cancelled, says the specification.
     if (target === undefined || target.method === Method.initialize) return;
     const outgoing = target.upstreamId === target.clientId ? message : withRequestId(message, target.upstreamId);
@@ -469,7 +466,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     });
     // A stream that ends is no failed call: whether the upstream is well shows when it is asked again.
     this.#isLosing = true;
-    for (const exchange of [...this.#exchanges.values()]) exchange.failed(error);
+    this.#exchanges.fail(error);
     this.#isLosing = false;
     this.#serverRequests.clear();
     if (this.#route.upstream.options.onLoss === 'close') this.close('the upstream session was lost');
@@ -485,7 +482,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   }
 
   #passAnswer(message: Message, readAtMs: number): void {
-    const exchange = message.id === undefined ? undefined : this.#exchanges.get(message.id);
+    const exchange = message.id === undefined ? undefined : this.#exchanges.byUpstreamId(message.id);
     if (exchange === undefined) {
       this.#logger.debug('stray_answer', 'dropped an answer nobody waits for', this.#fields());
       return;
@@ -503,7 +500,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
 
   #passNotification(message: Message, related: Exchange | undefined): void {
     if (message.method === Method.progress && message.progressToken !== undefined) {
-      const exchange = related ?? this.#byProgressToken.get(message.progressToken);
+      const exchange = related ?? this.#exchanges.byProgressToken(message.progressToken);
       // Progress for nothing that is under way is late, or another's.
       if (exchange === undefined) return;
       exchange.touch();
@@ -536,8 +533,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   /** Where a message goes that the transport could not relate: to the newest request in flight, since that is likeliest its cause. */
   #streamFor(related: Exchange | undefined): ClientStream {
     if (related !== undefined) return related.stream;
-    let newest: Exchange | undefined;
-    if (this.#route.upstream.kind === 'sse') for (const exchange of this.#exchanges.values()) newest = exchange;
+    const newest = this.#route.upstream.kind === 'sse' ? this.#exchanges.newest : undefined;
     return newest?.stream ?? this.streams.general;
   }
 
@@ -545,10 +541,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
 
   settled(exchange: Exchange, outcome: ExchangeOutcome, error: UpstreamError | undefined): void {
     const { admission, upstream } = this.#route;
-    this.#exchanges.delete(exchange.upstreamId);
-    if (exchange.progressToken !== undefined && this.#byProgressToken.get(exchange.progressToken) === exchange) {
-      this.#byProgressToken.delete(exchange.progressToken);
-    }
+    this.#exchanges.remove(exchange);
     admission.leave(upstream);
     exchange.grant.note?.write(outcome);
     if (outcome === 'ok' || outcome === 'error') upstream.succeeded();
@@ -611,7 +604,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   #endExchanges(error: UpstreamError): void {
     // Not the upstream's fault.
     this.#isLosing = true;
-    for (const exchange of [...this.#exchanges.values()]) exchange.end(error);
+    this.#exchanges.end(error);
   }
 
   #endHandshake(): void {
@@ -622,15 +615,6 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   /** On Streamable HTTP a session that never opened has no id the client could use. */
   #closeUnopened(): void {
     if (this.record.kind === 'streamable-http') queueMicrotask(() => this.close('it was never initialized'));
-  }
-
-  #newId(): string {
-    let id: string;
-    do {
-      this.#replacedIds += 1;
-      id = `gw:r${this.#replacedIds}`;
-    } while (this.#exchanges.has(id));
-    return id;
   }
 
   #fields(): { session: string; route: string } {
