@@ -9,6 +9,8 @@ export type JournalEntry =
       readonly isGeneral: boolean;
       readonly requests: readonly AskedRequest[];
       readonly isFinished: boolean;
+      /** Everything up to here cannot be said again; at first the stream's own number. */
+      readonly forgottenUpTo: number;
     }
   | {
       readonly kind: 'said';
@@ -20,12 +22,14 @@ export type JournalEntry =
   | { readonly kind: 'attached'; readonly stream: number }
   | { readonly kind: 'finished'; readonly stream: number }
   | { readonly kind: 'asked'; readonly request: AskedRequest }
+  /** Nobody waits for the answer any more. */
+  | { readonly kind: 'settled'; readonly id: RequestId }
   /** Numbers up to that of the entry were given out. */
   | { readonly kind: 'reached' };
 
 /** What stands in the line; short names, since there is one for every event. */
 interface Head {
-  readonly k: 'o' | 's' | 'a' | 'f' | 'q' | 'n';
+  readonly k: 'o' | 's' | 'a' | 'f' | 'q' | 'c' | 'n';
   /** Stream. */
   readonly t?: number;
   /** The general one. */
@@ -36,6 +40,8 @@ interface Head {
   readonly n?: 1;
   /** Finished. */
   readonly f?: 1;
+  /** Forgotten up to here. */
+  readonly p?: number;
   /** Too large to be here. */
   readonly x?: 1;
   /** Sequence. */
@@ -62,6 +68,7 @@ function headOf(entry: JournalEntry): Head {
         t: entry.stream,
         ...(entry.isGeneral && { g: 1 }),
         ...(entry.isFinished && { f: 1 }),
+        ...(entry.forgottenUpTo !== entry.stream && { p: entry.forgottenUpTo }),
         r: entry.requests.map(pairOf),
       };
     case 'said': {
@@ -83,6 +90,8 @@ function headOf(entry: JournalEntry): Head {
       return { k: 'f', t: entry.stream };
     case 'asked':
       return { k: 'q', r: [pairOf(entry.request)] };
+    case 'settled':
+      return { k: 'c', i: entry.id };
     case 'reached':
       return { k: 'n' };
   }
@@ -99,7 +108,14 @@ export function decodeEntry(bytes: Buffer): JournalEntry | undefined {
   const stream = head.t ?? 0;
   switch (head.k) {
     case 'o':
-      return { kind: 'opened', stream, isGeneral: head.g === 1, isFinished: head.f === 1, requests: requestsOf(head) };
+      return {
+        kind: 'opened',
+        stream,
+        isGeneral: head.g === 1,
+        isFinished: head.f === 1,
+        requests: requestsOf(head),
+        forgottenUpTo: head.p ?? stream,
+      };
     case 's': {
       const event = {
         sequence: head.q ?? 0,
@@ -117,6 +133,8 @@ export function decodeEntry(bytes: Buffer): JournalEntry | undefined {
       const [request] = requestsOf(head);
       return request === undefined ? undefined : { kind: 'asked', request };
     }
+    case 'c':
+      return head.i === undefined ? undefined : { kind: 'settled', id: head.i };
     case 'n':
       return { kind: 'reached' };
     default:

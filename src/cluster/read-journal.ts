@@ -21,7 +21,8 @@ interface Stream {
   readonly openedAt: number;
   readonly isGeneral: boolean;
   readonly requests: readonly AskedRequest[];
-  readonly isWhole: boolean;
+  /** Undefined: its beginning was trimmed away. */
+  readonly forgottenUpTo: number | undefined;
   readonly events: StreamEvent[];
   waiting: number;
   isFinished: boolean;
@@ -52,7 +53,7 @@ export function readJournal(
 function apply(entry: JournalEntry, streams: Map<number, Stream>, asked: AskedRequest[]): void {
   switch (entry.kind) {
     case 'opened':
-      streams.set(entry.stream, begin(entry, true));
+      streams.set(entry.stream, begin(entry, entry.forgottenUpTo));
       return;
     case 'said':
       say(entry, streams, asked);
@@ -70,6 +71,9 @@ function apply(entry: JournalEntry, streams: Map<number, Stream>, asked: AskedRe
     case 'asked':
       asked.push(entry.request);
       return;
+    case 'settled':
+      settle(asked, entry.id);
+      return;
     case 'reached':
   }
 }
@@ -78,7 +82,7 @@ function say(entry: JournalEntry & { kind: 'said' }, streams: Map<number, Stream
   const { stream: openedAt, isGeneral, isWaiting, event } = entry;
   let stream = streams.get(openedAt);
   if (stream === undefined) {
-    stream = begin({ stream: openedAt, isGeneral, requests: [], isFinished: false }, false);
+    stream = begin({ stream: openedAt, isGeneral, requests: [], isFinished: false }, undefined);
     streams.set(openedAt, stream);
   }
   stream.events.push(event);
@@ -93,14 +97,14 @@ function settle(asked: AskedRequest[], id: RequestId): void {
 }
 
 function begin(
-  { stream, isGeneral, requests, isFinished }: Omit<JournalEntry & { kind: 'opened' }, 'kind'>,
-  isWhole: boolean,
+  { stream, isGeneral, requests, isFinished }: Omit<JournalEntry & { kind: 'opened' }, 'kind' | 'forgottenUpTo'>,
+  forgottenUpTo: number | undefined,
 ): Stream {
-  return { openedAt: stream, isGeneral, requests, isWhole, events: [], waiting: 0, isFinished };
+  return { openedAt: stream, isGeneral, requests, forgottenUpTo, events: [], waiting: 0, isFinished };
 }
 
-function snapshotOf({ isWhole, ...stream }: Stream, isOnlyStream: boolean): StreamSnapshot {
-  return { ...stream, isOnlyStream, forgottenUpTo: isWhole ? stream.openedAt : beforeFirst(stream.events) };
+function snapshotOf(stream: Stream, isOnlyStream: boolean): StreamSnapshot {
+  return { ...stream, isOnlyStream, forgottenUpTo: stream.forgottenUpTo ?? beforeFirst(stream.events) };
 }
 
 /** No event has this number, so nobody can have seen it. */

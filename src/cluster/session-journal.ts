@@ -65,12 +65,12 @@ export class SessionJournal implements StreamJournal {
   }
 
   opened(stream: number, isGeneral: boolean, requests: readonly AskedRequest[]): void {
-    this.#append(stream, { kind: 'opened', stream, isGeneral, requests, isFinished: false });
+    this.#append(stream, { kind: 'opened', stream, isGeneral, requests, isFinished: false, forgottenUpTo: stream });
   }
 
   said(stream: number, isGeneral: boolean, event: StreamEvent, isWaiting: boolean): void {
-    this.#append(event.sequence, { kind: 'said', stream, isGeneral, isWaiting, event: kept(event) });
-    if (isGeneral && event.answers !== undefined) this.settled(event.answers);
+    this.#append(event.sequence, { kind: 'said', stream, isGeneral, isWaiting, event: kept(event, MAX_KEPT_BYTES) });
+    if (isGeneral && event.answers !== undefined) this.#settle(event.answers);
   }
 
   attached(stream: number): void {
@@ -92,19 +92,19 @@ export class SessionJournal implements StreamJournal {
     this.#append(sequence, { kind: 'asked', request });
   }
 
-  /** An answer is no longer due. */
+  /** An answer is no longer due, and none was given. */
   settled(id: RequestId): void {
-    for (const [sequence, request] of this.#asked) {
-      if (request.id !== id) continue;
-      this.#asked.delete(sequence);
-      return;
-    }
+    if (this.#settle(id)) this.#append(this.#sequences.nextSequence(), { kind: 'settled', id });
   }
 
-  /** Writes all anew: what the streams hold, and what is due. */
-  rewrite(snapshots: readonly StreamSnapshot[], ttlMs: number): void {
+  /**
+   * Writes all anew: what the streams hold, and what is due.
+   *
+   * @param maxKeptBytes Events that are larger stay with their owner.
+   */
+  rewrite(snapshots: readonly StreamSnapshot[], ttlMs: number, maxKeptBytes = MAX_KEPT_BYTES): void {
     const entries: { sequence: number; entry: JournalEntry }[] = [
-      ...snapshots.flatMap(entriesOf),
+      ...snapshots.flatMap((snapshot) => entriesOf(snapshot, maxKeptBytes)),
       ...[...this.#asked].map(([sequence, request]) => ({ sequence, entry: { kind: 'asked', request } as const })),
     ];
     entries.sort((one, other) => one.sequence - other.sequence);
@@ -114,6 +114,14 @@ export class SessionJournal implements StreamJournal {
     this.#longFrom = reached;
     const stored = entries.map(({ sequence, entry }) => ({ sequence, sealed: this.#seal(entry) }));
     this.#isTorn = !this.#store.rewrite(this.#session, stored, ttlMs);
+  }
+
+  /** @returns whether it was due */
+  #settle(id: RequestId): boolean {
+    for (const [sequence, request] of this.#asked) {
+      if (request.id === id) return this.#asked.delete(sequence);
+    }
+    return false;
   }
 
   #append(sequence: number, entry: JournalEntry): void {
@@ -139,22 +147,20 @@ export class SessionJournal implements StreamJournal {
   }
 }
 
-function kept(event: StreamEvent): StreamEvent {
-  return event.bytes === undefined || event.bytes.length <= MAX_KEPT_BYTES ? event : { ...event, bytes: undefined };
+function kept(event: StreamEvent, maxBytes: number): StreamEvent {
+  return event.bytes === undefined || event.bytes.length <= maxBytes ? event : { ...event, bytes: undefined };
 }
 
 /** The entries that lead to this snapshot. */
-function entriesOf(snapshot: StreamSnapshot): { sequence: number; entry: JournalEntry }[] {
+function entriesOf(snapshot: StreamSnapshot, maxKeptBytes: number): { sequence: number; entry: JournalEntry }[] {
   const { openedAt: stream, isGeneral, requests, events, forgottenUpTo, waiting, isFinished } = snapshot;
-  // A general stream that has forgotten something cannot be resumed from its beginning; replies are never resumed from there.
-  const isWhole = forgottenUpTo === stream;
-  const opened = { kind: 'opened', stream, isGeneral, requests, isFinished } as const;
+  const opened = { kind: 'opened', stream, isGeneral, requests, isFinished, forgottenUpTo } as const;
   const said = events.map((event, index) => {
     const isWaiting = index >= events.length - waiting;
     return {
       sequence: event.sequence,
-      entry: { kind: 'said', stream, isGeneral, isWaiting, event: kept(event) } as const,
+      entry: { kind: 'said', stream, isGeneral, isWaiting, event: kept(event, maxKeptBytes) } as const,
     };
   });
-  return isWhole || !isGeneral ? [{ sequence: stream, entry: opened }, ...said] : said;
+  return [{ sequence: stream, entry: opened }, ...said];
 }

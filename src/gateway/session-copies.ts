@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Sealer } from '../cluster/sealer.js';
 import type { OwnedSession, SessionDirectory, SessionKey } from '../cluster/session-directory.js';
-import { type JournalStore, SessionJournal } from '../cluster/session-journal.js';
+import { type JournalStore, MAX_KEPT_BYTES, SessionJournal } from '../cluster/session-journal.js';
 import type { Clock } from '../core/clock.js';
 import type { SessionStreams } from '../downstream/session-streams.js';
 import type { SessionOptions } from '../session/options.js';
@@ -159,9 +159,21 @@ export class SessionCopy {
 
   /** @throws {Error} the memory is away, so nobody can take it */
   async release(): Promise<void> {
+    if (this.#holdsLarge) this.#writeWhole();
     if (this.isDue) this.writeAnew();
     await this.#dependencies.directory.release(this.owned);
     this.#onGone();
+  }
+
+  get #holdsLarge(): boolean {
+    const { snapshots } = this.session.streams;
+    return snapshots.some(({ events }) => events.some(({ bytes }) => (bytes?.length ?? 0) > MAX_KEPT_BYTES));
+  }
+
+  /** With what is otherwise too large: its owner goes, and it would go with it. */
+  #writeWhole(): void {
+    this.save();
+    this.journal.rewrite(this.session.streams.snapshots, this.#ttlMs, Number.POSITIVE_INFINITY);
   }
 
   get #ttlMs(): number {

@@ -26,6 +26,7 @@ const entry: fc.Arbitrary<JournalEntry> = fc.oneof(
     isGeneral: fc.boolean(),
     requests: fc.array(request, { maxLength: 5 }),
     isFinished: fc.boolean(),
+    forgottenUpTo: sequence,
   }),
   fc.record({
     kind: fc.constant('said' as const),
@@ -37,6 +38,7 @@ const entry: fc.Arbitrary<JournalEntry> = fc.oneof(
   fc.record({ kind: fc.constant('attached' as const), stream: sequence }),
   fc.record({ kind: fc.constant('finished' as const), stream: sequence }),
   fc.record({ kind: fc.constant('asked' as const), request }),
+  fc.record({ kind: fc.constant('settled' as const), id: requestId }),
   fc.constant({ kind: 'reached' as const }),
 );
 

@@ -20,6 +20,7 @@ const opened = (stream: number, isGeneral = true): JournalEntry => ({
   isGeneral,
   requests: [],
   isFinished: false,
+  forgottenUpTo: stream,
 });
 const said = (stream: number, sequence: number, isWaiting = false, answers?: string): JournalEntry => ({
   kind: 'said',

@@ -44,10 +44,10 @@ let journals: MemoryJournals;
 let streams: SessionStreams;
 let journal: SessionJournal;
 
-function newStreams(): SessionStreams {
+function newStreams(bufferBytes = 100_000_000): SessionStreams {
   const timers = new TimerWheel(100, 64, { now: () => 0, wallTimeMs: () => 0 });
   const budget = new BufferBudget(1_000_000_000);
-  return new SessionStreams('session', { timers, budget, bufferBytes: 100_000_000 }, LISTENER);
+  return new SessionStreams('session', { timers, budget, bufferBytes }, LISTENER);
 }
 
 function newJournal(epoch = 1): SessionJournal {
@@ -93,13 +93,16 @@ function known(snapshot: StreamSnapshot): StreamSnapshot {
 
 type Step =
   | { readonly do: 'note' | 'answer' | 'replyNote' | 'replyAnswer'; readonly bytes: number; readonly pick: number }
-  | { readonly do: 'attach' | 'cut' | 'reply' | 'replyAttach' | 'finish' | 'ask' | 'rewrite'; readonly pick: number };
+  | {
+      readonly do: 'attach' | 'cut' | 'reply' | 'replyAttach' | 'finish' | 'ask' | 'cancel' | 'rewrite';
+      readonly pick: number;
+    };
 
 const pick = fc.nat({ max: 3 });
 const sizes = fc.oneof(fc.integer({ min: 1, max: 200 }), fc.constant(MAX_KEPT_BYTES + 1));
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constantFrom('note', 'answer', 'replyNote', 'replyAnswer' as const), bytes: sizes, pick }),
-  fc.record({ do: fc.constantFrom('attach', 'cut', 'reply', 'replyAttach', 'finish', 'ask' as const), pick }),
+  fc.record({ do: fc.constantFrom('attach', 'cut', 'reply', 'replyAttach', 'finish', 'ask', 'cancel' as const), pick }),
 );
 
 /** Plays a session with few ids, so that they come again once they are answered. */
@@ -144,6 +147,10 @@ class Player {
         this.due.push(each.pick);
         journal.asked({ id: each.pick, isToolCall: each.pick % 2 === 0 });
         return;
+      case 'cancel':
+        journal.settled(each.pick);
+        this.#settle(each.pick);
+        return;
       case 'rewrite':
         journal.rewrite(streams.snapshots, TTL_MS);
     }
@@ -164,7 +171,7 @@ describe('whatever a session says', () => {
         journal = newJournal();
         const player = new Player();
         // What was said before anybody wrote it down is in the snapshots alone.
-        for (const each of before) if (each.do !== 'ask') player.play(each);
+        for (const each of before) if (each.do !== 'ask' && each.do !== 'cancel') player.play(each);
         streams.keepJournal(journal);
         journal.rewrite(streams.snapshots, TTL_MS);
         for (const each of after) player.play(each);
@@ -334,9 +341,33 @@ describe('what is no longer needed goes', () => {
     journal.asked({ id: 'a', isToolCall: false });
     journal.asked({ id: 'b', isToolCall: true });
     journal.settled('a');
+    journal.settled('nobody asked');
+    expect(read().unanswered).toEqual([{ id: 'b', isToolCall: true }]);
     journal.rewrite([], TTL_MS);
     expect(read().unanswered).toEqual([{ id: 'b', isToolCall: true }]);
   });
+});
+
+describe('a stream that has forgotten something', () => {
+  test.each([true, false])(
+    'is written anew as it is, and resumed just where it could be (one stream: %s)',
+    (isOnly) => {
+      streams = newStreams(1000);
+      journal = newJournal();
+      streams.keepJournal(journal);
+      const { general } = streams;
+      attach(general);
+      for (const size of [100, 100, 5000]) general.send(answer('a', size));
+      expect(general.snapshot.forgottenUpTo).toBeGreaterThan(0);
+      journal.rewrite(streams.snapshots, TTL_MS);
+      const left = read(isOnly);
+      expect(left.streams).toEqual([{ ...general.snapshot, isOnlyStream: isOnly }]);
+      const next = restored(left);
+      for (const sequence of [0, 1, 2, 3]) {
+        expect(next.general.canResumeAfter(sequence)).toBe(general.canResumeAfter(sequence));
+      }
+    },
+  );
 });
 
 describe('what is too large', () => {

@@ -115,6 +115,14 @@ describe('a session', () => {
     expect(copies.all).toEqual([]);
   });
 
+  test('that is let go of takes along what is otherwise too large to be written down', async () => {
+    const fake = session('a');
+    fake.streams.general.send(errorResponse(1, { code: 1, message: 'x'.repeat(100_000) }));
+    expect(left(fake).streams[0]?.events[0]?.bytes).toBeUndefined();
+    await copies.all[0]?.release();
+    expect(left(fake).streams).toEqual(fake.streams.snapshots);
+  });
+
   test('that cannot be let go of stays', async () => {
     session('a');
     directory.isAway = true;
