@@ -17,6 +17,20 @@ export const METHODS: Readonly<Record<EndpointKind, string>> = {
   mcp: 'POST, GET, DELETE, OPTIONS',
 };
 
+/** Whether a request of this method does something there. */
+export function isTaken({ kind }: Endpoint, method: string | undefined): boolean {
+  switch (method) {
+    case 'POST':
+      return kind !== 'sse';
+    case 'GET':
+      return kind !== 'messages';
+    case 'DELETE':
+      return kind === 'mcp';
+    default:
+      return false;
+  }
+}
+
 export class EndpointTable {
   readonly #byPath = new Map<string, Endpoint>();
 

@@ -51,6 +51,9 @@ function refuseOddCoding(request: IncomingMessage): void {
   throw new HttpRefusalError(400, 'this transfer coding is not understood here', [['connection', 'close']]);
 }
 
+/** Node lets bytes through that no URL has; other replicas, for one, do not. */
+const ILLEGAL_IN_QUERY = /[^\x21-\x7e]|#/;
+
 export interface RequestTarget {
   readonly path: string;
   /** Without the question mark; empty when there is none. */
@@ -60,12 +63,13 @@ export interface RequestTarget {
 /**
  * Splits a request target and undoes percent-encoding once.
  *
- * @throws {HttpRefusalError} 400: not origin form, or a path that could be read as another one
+ * @throws {HttpRefusalError} 400: not origin form, a path that could be read as another one, or a query with bytes that no URL has
  */
 export function parseTarget(url: string): RequestTarget {
   const mark = url.indexOf('?');
   const rawPath = mark === -1 ? url : url.slice(0, mark);
   const query = mark === -1 ? '' : url.slice(mark + 1);
+  if (ILLEGAL_IN_QUERY.test(query)) throw new HttpRefusalError(400, 'the query is no part of a URL');
   if (!rawPath.startsWith('/')) throw new HttpRefusalError(400, 'the request target must be a path');
   const path = rawPath.includes('%') ? decodePath(rawPath) : rawPath;
   if (/[\\\0]|\/\/|\/\.\.?(?:\/|$)/.test(path)) throw new HttpRefusalError(400, 'ambiguous path');

@@ -44,7 +44,10 @@ export class Peers {
     return count;
   }
 
-  /** @param flags What the peer has to know beside the request. */
+  /**
+   * @param flags What the peer has to know beside the request.
+   * @throws {TypeError} it cannot be sent; nothing was
+   */
   forward(
     member: Member,
     { kind, door }: Endpoint,
@@ -67,11 +70,16 @@ export class Peers {
       const onItsWay = { pipe, isPost: method === 'POST' };
       this.#requestsOf(member.id).add(onItsWay);
       const path = `/${door.prefix}/${kind}`;
-      this.#forwarder.forward(
-        member,
-        { method, path, query, headers: request.headers, facts, ...(body === undefined ? {} : { body }) },
-        pipe,
-      );
+      try {
+        this.#forwarder.forward(
+          member,
+          { method, path, query, headers: request.headers, facts, ...(body === undefined ? {} : { body }) },
+          pipe,
+        );
+      } catch (error) {
+        this.#requestsOf(member.id).delete(onItsWay);
+        throw error;
+      }
     });
   }
 

@@ -11,7 +11,7 @@ import { describeError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { readBody } from '../downstream/body.js';
 import { type Elsewhere, namedSession } from '../downstream/elsewhere.js';
-import type { Endpoint } from '../downstream/endpoints.js';
+import { type Endpoint, isTaken } from '../downstream/endpoints.js';
 import { type HttpExchange, refuse } from '../downstream/http-exchange.js';
 import { greet } from '../downstream/sse.js';
 import { parseEventId } from '../downstream/sse-encode.js';
@@ -107,6 +107,8 @@ export class SessionFinder implements Elsewhere {
   }
 
   takes(endpoint: Endpoint, exchange: HttpExchange): boolean {
+    // Nobody does anything with it, so it is refused where it came.
+    if (!isTaken(endpoint, exchange.request.method)) return false;
     const { fence } = this.#dependencies;
     const id = namedSession(endpoint, exchange);
     if (id === undefined) return this.#takesUnnamed(endpoint, exchange);
@@ -162,11 +164,11 @@ export class SessionFinder implements Elsewhere {
 
   /** Nothing new begins here once this replica is about to stop. */
   #takesUnnamed(endpoint: Endpoint, exchange: HttpExchange): boolean {
-    const { isDraining, fleet, logger } = this.#dependencies;
+    const { isDraining, fleet } = this.#dependencies;
     const { method } = exchange.request;
     const opens = endpoint.kind === 'sse' ? method === 'GET' : endpoint.kind === 'mcp' && method === 'POST';
     if (!opens || !isDraining() || fleet.peers.length === 0) return false;
-    background(this.#counted(this.#openElsewhere(endpoint, exchange), exchange), logger, 'forward_failed');
+    this.#bringLater(this.#openElsewhere(endpoint, exchange), exchange);
     return true;
   }
 
@@ -193,8 +195,16 @@ export class SessionFinder implements Elsewhere {
   }
 
   #findLater(endpoint: Endpoint, exchange: HttpExchange, id: string, opened: OpenedSessionId): void {
-    const found = this.#counted(this.#find(endpoint, exchange, id, opened), exchange);
-    background(found, this.#dependencies.logger, 'forward_failed');
+    this.#bringLater(this.#find(endpoint, exchange, id, opened), exchange);
+  }
+
+  /** Whatever goes wrong, the client is answered. */
+  #bringLater(work: Promise<void>, exchange: HttpExchange): void {
+    const answered = this.#counted(work, exchange).catch((error: unknown) => {
+      refuse(exchange, error);
+      throw error;
+    });
+    background(answered, this.#dependencies.logger, 'forward_failed');
   }
 
   /** Streams are not counted: they end when they are told to. */

@@ -140,3 +140,28 @@ describe('a request that its session cannot take is refused at once at another r
     expect((await within('an answer', there, SOON_MS)).status).toBe(404);
   });
 });
+
+describe('a request that cannot be passed on is refused at once', () => {
+  test.each(['HEAD', 'PUT', 'PATCH', 'PURGE'])('%s', async (method) => {
+    const [a, b] = await startPair();
+    const { sessionId = '' } = kept(await openReady('streamable-http', a, 'sdk-http'));
+    const before = await b.forwarded('out');
+    const bytes = `${method} /sdk-http/mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nmcp-session-id: ${sessionId}\r\nconnection: close\r\n\r\n`;
+    const connection = kept(asClient(await RawConnection.open(b.gateway.port)));
+    connection.raw.send(bytes);
+    expect((await connection.raw.head(SOON_MS)).status).toBe(405);
+    expect(await b.forwarded('out')).toBe(before);
+  });
+
+  test('a query that is no URL, and nothing waits for it', async () => {
+    const [a, b] = await startPair({ server: { drain: { timeout: '20s' } } });
+    const client = kept(await openReady('sse', a, 'sdk-sse'));
+    const body = JSON.stringify(ping);
+    const head = `POST /sdk-sse/messages?sessionId=${client.sessionId}&x=\xff HTTP/1.1\r\nhost: 127.0.0.1\r\n`;
+    const fields = `content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`;
+    const bytes = Buffer.from(head + fields + body, 'latin1');
+    expect((await rawRequest(b.gateway.port, bytes, SOON_MS)).status).toBe(400);
+    client.close();
+    await within('the stop', b.gateway.stop(), PATIENCE_MS);
+  });
+});
