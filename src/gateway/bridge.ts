@@ -3,15 +3,14 @@
  * what the server says unasked finds the right stream, and a loss on one side is told to the other.
  */
 import { background } from '../core/background.js';
-import type { Logger } from '../core/logger.js';
+import type { LogFields, Logger } from '../core/logger.js';
 import type { Timer } from '../core/timer-wheel.js';
 import type { Caller, ClientSession } from '../downstream/client-session.js';
 import { SessionStreams } from '../downstream/session-streams.js';
 import { encodeRetry } from '../downstream/sse-encode.js';
-import { emptyResponse, errorResponse, ownNotification } from '../protocol/json-rpc.js';
-import { ErrorCode } from '../protocol/error-codes.js';
+import { emptyResponse, ownNotification } from '../protocol/json-rpc.js';
 import type { Message, RequestId } from '../protocol/message.js';
-import { isServerRequest, Method } from '../protocol/methods.js';
+import { Method } from '../protocol/methods.js';
 import { scanUpstream } from '../protocol/scan.js';
 import { SessionMovedError, SessionProtocolError, SessionUnknownError } from '../protocol/session-errors.js';
 import type { ClientStream, Delivery, UpstreamError } from '../protocol/transport.js';
@@ -27,12 +26,12 @@ import { type GateContext, judge, type Verdict } from './gate.js';
 import type { Grant } from './grant.js';
 import { lostHandshake, ownHandshake } from './returning-client.js';
 import type { Route } from './route.js';
-import { type CallContext, type ClientInfo, isListed } from './ruling.js';
+import type { CallContext, ClientInfo } from './ruling.js';
 import { clientInfoOf } from './client-info.js';
 import { answerWhatWasLeft, type ContinuedSession } from './continued-session.js';
 import type { CopiedSession, SessionCopy } from './session-copies.js';
 import type { SessionState } from './session-state.js';
-import { shownAnswer } from './shown-answer.js';
+import { ServerMessages, type ServedSession } from './server-messages.js';
 import { ServerRequests, withId, withRequestId } from './server-requests.js';
 import { countsAgainstUpstream } from './upstream-verdict.js';
 
@@ -44,7 +43,9 @@ const NOBODY: Delivery = { accepted: () => {}, primed: () => {}, failed: () => {
 /** How soon a client is to come back whose session goes on at another replica, in milliseconds. */
 const MOVED_RETRY_MS = 20;
 
-export class Bridge implements ClientSession, ManagedSession, UpstreamSessionListener, ExchangeOwner, CopiedSession {
+export class Bridge
+  implements ClientSession, ManagedSession, UpstreamSessionListener, ExchangeOwner, CopiedSession, ServedSession
+{
   readonly record: SessionRecord;
   readonly streams: SessionStreams;
   readonly #route: Route;
@@ -52,6 +53,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   readonly #upstream: UpstreamSession;
   readonly #exchanges = new Exchanges();
   readonly #serverRequests: ServerRequests;
+  readonly #serverMessages: ServerMessages;
   /** Self-reported. */
   #client: ClientInfo | undefined;
   #lastContext: GateContext | undefined;
@@ -78,6 +80,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     this.streams = new SessionStreams(record.id, route.streamOptions, this);
     this.#upstream = new UpstreamSession(route.upstream, this, continued?.upstream);
     this.#serverRequests = new ServerRequests(route.timers, route.upstream.options.timeouts.totalMs);
+    this.#serverMessages = new ServerMessages(route, this, this.#exchanges, this.#serverRequests);
     if (continued !== undefined) this.#continue(continued);
   }
 
@@ -101,6 +104,14 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     return this.#exchanges.size;
   }
 
+  get lastContext(): GateContext | undefined {
+    return this.#lastContext;
+  }
+
+  get logFields(): LogFields {
+    return { session: this.record.label, route: this.#route.prefix };
+  }
+
   /** The client comes back from a session it cannot name: it will not initialize again, so that is done for it when it has to be. */
   returns(protocolVersion: string): void {
     this.#returningVersion = protocolVersion;
@@ -118,7 +129,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
         return;
       case 'response': {
         const answer = this.#serverRequests.take(message);
-        if (answer === undefined) this.#logger.debug('stray_response', 'dropped an answer to nothing', this.#fields());
+        if (answer === undefined) this.#logger.debug('stray_response', 'dropped an answer to nothing', this.logFields);
         else this.#upstream.send(answer, NOBODY);
       }
     }
@@ -189,7 +200,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
       await this.#copy?.release();
     } catch (error) {
       this.#logger.warn('hand_over_failed', 'a session could not be handed over', {
-        ...this.#fields(),
+        ...this.logFields,
         reason: String(error),
       });
     }
@@ -415,29 +426,17 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   onMessage(message: Message, related: Delivery | undefined): void {
     const fence = this.#route.copies?.fence;
     if (fence === undefined || fence.isOpen) {
-      this.#onMessage(message, related);
+      this.#serverMessages.pass(message, related);
       return;
     }
     const kept = scanUpstream(Buffer.from(message.raw)) as Message;
     fence.pass(() => {
-      if (!this.record.isClosed) this.#onMessage(kept, related);
+      if (!this.record.isClosed) this.#serverMessages.pass(kept, related);
     });
   }
 
-  #onMessage(message: Message, related: Delivery | undefined): void {
-    const exchange = related instanceof Exchange && !related.isSettled ? related : undefined;
-    const readAtMs = this.#route.upstream.lastReadAtMs;
-    exchange?.touch(readAtMs);
-    switch (message.kind) {
-      case 'response':
-        this.#passAnswer(message, readAtMs);
-        return;
-      case 'request':
-        this.#passServerRequest(message as Request, exchange);
-        return;
-      case 'notification':
-        this.#passNotification(message, exchange);
-    }
+  tellServer(message: Message): void {
+    this.#upstream.send(message, NOBODY);
   }
 
   onInitialized(protocolVersion: string): void {
@@ -453,7 +452,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     this.#logger.info(
       'upstream_session_reopened',
       'opened a new upstream session for a client session',
-      this.#fields(),
+      this.logFields,
     );
     const data = 'The connection to the server was lost and made anew. State it kept for this session may be gone.';
     this.streams.general.send(ownNotification(Method.message, { level: 'warning', logger: 'mcp-gateway', data }));
@@ -461,7 +460,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
 
   onLost(error: UpstreamError): void {
     this.#logger.info('upstream_session_lost', 'an upstream session ended', {
-      ...this.#fields(),
+      ...this.logFields,
       reason: error.message,
     });
     // A stream that ends is no failed call: whether the upstream is well shows when it is asked again.
@@ -470,71 +469,6 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
     this.#isLosing = false;
     this.#serverRequests.clear();
     if (this.#route.upstream.options.onLoss === 'close') this.close('the upstream session was lost');
-  }
-
-  #passServerRequest(request: Request, related: Exchange | undefined): void {
-    if (isServerRequest(request.method)) {
-      this.#streamFor(related).send(this.#serverRequests.register(request));
-      return;
-    }
-    const error = { code: ErrorCode.methodNotFound, message: 'Method not found' };
-    this.#upstream.send(errorResponse(request.id, error), NOBODY);
-  }
-
-  #passAnswer(message: Message, readAtMs: number): void {
-    const exchange = message.id === undefined ? undefined : this.#exchanges.byUpstreamId(message.id);
-    if (exchange === undefined) {
-      this.#logger.debug('stray_answer', 'dropped an answer nobody waits for', this.#fields());
-      return;
-    }
-    const answer = exchange.upstreamId === exchange.clientId ? message : withId(message, exchange.clientId);
-    const shown = shownAnswer(this.#route.lists, exchange, answer);
-    if (!(shown instanceof Promise)) exchange.answered(shown, readAtMs);
-    else
-      background(
-        shown.then((late) => exchange.answered(late, readAtMs)),
-        this.#logger,
-        'answer_failed',
-      );
-  }
-
-  #passNotification(message: Message, related: Exchange | undefined): void {
-    if (message.method === Method.progress && message.progressToken !== undefined) {
-      const exchange = related ?? this.#exchanges.byProgressToken(message.progressToken);
-      // Progress for nothing that is under way is late, or another's.
-      if (exchange === undefined) return;
-      exchange.touch();
-      exchange.stream.send(message);
-      return;
-    }
-    if (message.method === Method.cancelled && message.requestId !== undefined) {
-      this.#passServerCancellation(message, message.requestId, related);
-      return;
-    }
-    if (message.method === Method.resourceUpdated && !this.#maySee(message.uri, related)) return;
-    this.#streamFor(related).send(message);
-  }
-
-  /** A change of a resource that this caller may not read is none of its business. */
-  #maySee(uri: string | undefined, related: Exchange | undefined): boolean {
-    const { rules } = this.#route;
-    if (uri === undefined || rules.policy === undefined) return true;
-    const context = related?.grant.context ?? this.#lastContext;
-    return context === undefined || isListed(rules, 'resource', uri, context);
-  }
-
-  #passServerCancellation(message: Message, upstreamId: RequestId, related: Exchange | undefined): void {
-    const clientId = this.#serverRequests.clientIdOf(upstreamId);
-    if (clientId === undefined) return;
-    this.#serverRequests.forget(clientId);
-    this.#streamFor(related).send(clientId === upstreamId ? message : withRequestId(message, clientId));
-  }
-
-  /** Where a message goes that the transport could not relate: to the newest request in flight, since that is likeliest its cause. */
-  #streamFor(related: Exchange | undefined): ClientStream {
-    if (related !== undefined) return related.stream;
-    const newest = this.#route.upstream.kind === 'sse' ? this.#exchanges.newest : undefined;
-    return newest?.stream ?? this.streams.general;
   }
 
   // What exchanges need.
@@ -590,7 +524,7 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
 
   ended(reason: string): void {
     if (this.#logger.debugEnabled) {
-      this.#logger.debug('session_closed', 'a session ended', { ...this.#fields(), reason });
+      this.#logger.debug('session_closed', 'a session ended', { ...this.logFields, reason });
     }
     this.#route.noteSession('session_close', this.record, reason);
     this.#copy?.remove();
@@ -615,10 +549,6 @@ export class Bridge implements ClientSession, ManagedSession, UpstreamSessionLis
   /** On Streamable HTTP a session that never opened has no id the client could use. */
   #closeUnopened(): void {
     if (this.record.kind === 'streamable-http') queueMicrotask(() => this.close('it was never initialized'));
-  }
-
-  #fields(): { session: string; route: string } {
-    return { session: this.record.label, route: this.#route.prefix };
   }
 }
 
