@@ -451,11 +451,29 @@ describe('a replica that stops', () => {
   });
 });
 
+describe('a replica that stops, for an HTTP+SSE client that is away', () => {
+  test('leaves an answer also when it is a large one', async () => {
+    const [a, b] = await startPair(PATIENT);
+    const client = kept(await openReady('sse', a, 'sdk-streamable-http'));
+    const { lastEventId } = client.stream;
+    client.stream.close();
+    const params = { name: 'big', arguments: { bytes: 100_000 } };
+    await client.post({ jsonrpc: '2.0', id: 'big', method: 'tools/call', params });
+    await within('the replica to stop', a.gateway.stop(), PATIENCE_MS);
+    const there = at(client, b, 'sdk-streamable-http');
+    kept(await there.resume(lastEventId));
+    expect(textOf((await there.answer('big')).result).length).toBe(100_000);
+  });
+});
+
 describe('a replica that is gone', () => {
   /** Without a fault that is over, an answer would come. */
   const HANGING = { kind: 'hang', at: 'headers' } as const;
 
-  test.each(PAIRS)('leaves a session that goes on under its id: %s client, %s upstream', async (kind, upstreamKind) => {
+  test.each([
+    ['sse', 'streamable-http'],
+    ['streamable-http', 'sse'],
+  ] as const)('leaves a session that goes on under its id: %s client, %s upstream', async (kind, upstreamKind) => {
     const [a, b] = await startPair();
     const prefix = `evil-${upstreamKind}`;
     const client = kept(await openReady(kind, a, prefix));

@@ -263,14 +263,14 @@ describe('a client that comes back to the next owner', () => {
 
   test('may be 64 KiB behind, however long the session has been speaking', () => {
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: 1, max: 40_000 }), { minLength: 130, maxLength: 300 }), (sizes) => {
+      fc.property(fc.array(fc.integer({ min: 1, max: 40_000 }), { minLength: 130, maxLength: 300 }), (lengths) => {
         journals = new MemoryJournals();
         streams = newStreams();
         journal = newJournal();
         streams.keepJournal(journal);
         const { general } = streams;
         attach(general);
-        for (const size of sizes) general.send(note(size));
+        for (const size of lengths) general.send(note(size));
         const { events } = general.snapshot;
         const next = restored();
         let behind = 0;

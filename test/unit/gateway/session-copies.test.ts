@@ -58,11 +58,10 @@ function session(id: string, kind: DownstreamKind = 'streamable-http', epoch = 1
     forsaken: 0,
     forsake: () => {
       fake.forsaken += 1;
-      copy?.forget();
+      copy.forget();
     },
   };
-  let copy: SessionCopy | undefined;
-  copy = copies.begin(fake);
+  const copy: SessionCopy = copies.begin(fake);
   return fake;
 }
 

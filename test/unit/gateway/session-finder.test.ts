@@ -67,13 +67,13 @@ beforeEach(async () => {
   const logger = new RecordingLogger();
   const journals = new MemoryJournals();
   directory = new MemoryDirectory('me', new Map(), journals);
-  const store = {
+  const heartbeats = {
     beat: async (me: Member): Promise<Heartbeat> => ({ members: [me, ...live], policyVersion: 0, generation: '' }),
     leave: async () => {},
     isLeased: async (id: string) => live.some((each) => each.id === id),
   };
   const deaf = { policyVersion: () => {}, vanished: () => {}, overslept: () => {}, memoryLost: () => {} };
-  fleet = new Fleet(member('me'), store, clock, logger, deaf);
+  fleet = new Fleet(member('me'), heartbeats, clock, logger, deaf);
   await fleet.join();
   const takeover = new Takeover({
     directory,
