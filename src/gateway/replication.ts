@@ -144,7 +144,7 @@ export class Replication {
     this.#peers = new Peers(replica, { keys: secrets.keysFor('forward'), clock }, new TimerWheel());
     this.#fence = new Fence(() => this.#fleet.checkAwake());
     const me: Member = { id: replica, hash: replicaHash(replica), address, version: VERSION, isDraining: false };
-    this.#fleet = new Fleet(me, new RedisFleetStore(link), clock, logger, {
+    this.#fleet = new Fleet(me, new RedisFleetStore(link, this.sealer), clock, logger, {
       policyVersion: (version) => this.#host?.onPolicyVersion(version),
       vanished: (members) => background(this.#giveUpGone(members), logger, 'peer_check_failed'),
       overslept: () => this.#reclaim(),

@@ -1,6 +1,10 @@
-/** Replicas and their heartbeats. Time is that of Redis, so that no replica's clock decides who is alive. */
+/**
+ * Replicas and their heartbeats. Time is that of Redis, so that no replica's clock decides who is alive. What a replica says of itself is
+ * sealed: requests are sent where it says, so nobody else may say it.
+ */
 import { randomUUID } from 'node:crypto';
 import type { FleetStore, Heartbeat, Member } from '../cluster/fleet.js';
+import type { Sealer } from '../cluster/sealer.js';
 import type { RedisLink } from './link.js';
 import { Script } from './script.js';
 
@@ -19,7 +23,7 @@ if #old > 0 then
 end
 local live = redis.call('ZRANGEBYSCORE', KEYS[1], now - ARGV[3], '+inf')
 redis.call('SET', KEYS[4], ARGV[5], 'NX')
-return { redis.call('GET', KEYS[4]), redis.call('GET', KEYS[3]) or '0', redis.call('HMGET', KEYS[2], unpack(live)) }
+return { redis.call('GET', KEYS[4]), redis.call('GET', KEYS[3]) or '0', live, redis.call('HMGET', KEYS[2], unpack(live)) }
 `);
 
 const IS_LEASED = new Script(`
@@ -31,18 +35,21 @@ return 0
 
 export class RedisFleetStore implements FleetStore {
   readonly #link: RedisLink;
+  readonly #sealer: Sealer;
 
-  constructor(link: RedisLink) {
+  constructor(link: RedisLink, sealer: Sealer) {
     this.#link = link;
+    this.#sealer = sealer;
   }
 
   async beat(me: Member, leaseMs: number): Promise<Heartbeat> {
     const { fleetMembers, fleetFacts, policyVersion, fleetGeneration } = this.#link.keys;
     const keys = [fleetMembers, fleetFacts, policyVersion, fleetGeneration];
-    const args = [me.id, JSON.stringify(me), leaseMs, FORGET_AFTER_MS, randomUUID()];
+    const args = [me.id, sealMember(me, this.#sealer), leaseMs, FORGET_AFTER_MS, randomUUID()];
     const reply = await this.#link.run((redis) => BEAT.run(redis, keys, args));
-    const [generation, version, facts] = reply as [string, string, (string | null)[]];
-    return { generation, policyVersion: Number(version), members: facts.flatMap(readMember) };
+    const [generation, version, ids, facts] = reply as [string, string, string[], (string | null)[]];
+    const members = ids.flatMap((id, index) => openMember(id, facts[index], this.#sealer));
+    return { generation, policyVersion: Number(version), members };
   }
 
   async leave(id: string): Promise<void> {
@@ -56,10 +63,19 @@ export class RedisFleetStore implements FleetStore {
   }
 }
 
-/** A replica of another version may say more of itself, or less: then it is none that could be reached. */
-function readMember(text: string | null): Member[] {
-  if (text === null) return [];
-  const { id, hash, address, version, isDraining } = JSON.parse(text) as Partial<Record<keyof Member, unknown>>;
-  if (typeof id !== 'string' || typeof hash !== 'string' || typeof address !== 'string') return [];
+function sealMember(me: Member, sealer: Sealer): string {
+  return sealer.seal(Buffer.from(JSON.stringify(me)), contextOf(me.id)).toString('base64');
+}
+
+/** Who does not know our secret cannot be reached; a replica of another version may say more of itself, or less. */
+function openMember(id: string, text: string | null | undefined, sealer: Sealer): Member[] {
+  const plain = text == null ? undefined : sealer.open(Buffer.from(text, 'base64'), contextOf(id));
+  if (plain === undefined) return [];
+  const { hash, address, version, isDraining } = JSON.parse(plain.toString()) as Readonly<Record<string, unknown>>;
+  if (typeof hash !== 'string' || typeof address !== 'string') return [];
   return [{ id, hash, address, version: String(version), isDraining: isDraining === true }];
+}
+
+function contextOf(id: string): string {
+  return `fleet member ${id}`;
 }

@@ -6,7 +6,7 @@
  * | Key                             | Type    | TTL             | What for                                              |
  * |---------------------------------|---------|-----------------|-------------------------------------------------------|
  * | `<p>:1:{fleet}:members`         | ZSET    | none, trimmed   | replica id, scored by its last heartbeat (Redis time) |
- * | `<p>:1:{fleet}:facts`           | HASH    | none, trimmed   | replica id: address, hash and version as JSON         |
+ * | `<p>:1:{fleet}:facts`           | HASH    | none, trimmed   | replica id: address, hash and version, sealed         |
  * | `<p>:1:{fleet}:generation`      | STRING  | none            | another one: everything else was lost                 |
  * | `<p>:1:{fleet}:policies`        | counter | none            | grows with each change of a pushed policy             |
  * | `<p>:1:{fleet}:policy-names`    | SET     | none            | names of pushed policies                              |

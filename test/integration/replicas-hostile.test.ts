@@ -1,5 +1,6 @@
 /** What hostile clients, a hostile neighbour in Redis, and bad luck can do to several replicas: nothing. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { HEARTBEAT_MS } from '../../src/cluster/fleet.js';
 import { EvilUpstream } from '../helpers/evil-upstream.js';
 import { RawConnection, rawRequest } from '../helpers/raw-http.js';
 import { startRedis, type TestRedis } from '../helpers/redis.js';
@@ -163,5 +164,35 @@ describe('a request that cannot be passed on is refused at once', () => {
     expect((await rawRequest(b.gateway.port, bytes, SOON_MS)).status).toBe(400);
     client.close();
     await within('the stop', b.gateway.stop(), PATIENCE_MS);
+  });
+});
+
+describe('whoever can write to Redis and has no secret', () => {
+  test('cannot keep replicas from learning what is new', async () => {
+    const [a, b] = await startPair();
+    const members = (await redis.cli('KEYS', '*:members')).trim();
+    const facts = members.replace(':members', ':facts');
+    for (const text of ['no JSON', 'null', '{}']) {
+      await redis.cli('ZADD', members, String(Date.now() + 60_000), text);
+      await redis.cli('HSET', facts, text, text);
+    }
+    const c = await startReplica();
+    await acquainted([a, b, c]);
+  });
+
+  test('gets no request by calling itself a replica', async () => {
+    const [a, b] = await startPair();
+    const client = kept(await openReady('streamable-http', a, 'sdk-http'));
+    const { replica: id } = await a.status();
+    const facts = (await redis.cli('KEYS', '*:facts')).trim();
+    const address = new URL(evil.mcpUrl).origin;
+    const impostor = JSON.stringify({ id, hash: '', address, version: '1', isDraining: false });
+    const there = at(client, b, 'sdk-http');
+    const untilMs = performance.now() + 2 * HEARTBEAT_MS;
+    while (performance.now() < untilMs) {
+      await redis.cli('HSET', facts, id, impostor);
+      await there.post(ping);
+    }
+    expect(evil.requests).toEqual([]);
   });
 });

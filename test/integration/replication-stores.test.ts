@@ -8,6 +8,7 @@ import { RedisJournalStore } from '../../src/redis/journal-store.js';
 import type { RedisLink } from '../../src/redis/link.js';
 import { RedisSessionDirectory } from '../../src/redis/session-directory.js';
 import { startRedis, type TestRedis } from '../helpers/redis.js';
+import { testSealer } from '../helpers/memory-replication.js';
 import { makeLink } from '../helpers/redis-link.js';
 import { waitFor } from '../helpers/wait.js';
 
@@ -15,6 +16,8 @@ const PATIENCE_MS = 15_000;
 const LEASE_MS = 2000;
 const TTL_MS = 60_000;
 const KEY = '0123456789abcdef';
+
+const sealer = testSealer();
 
 let redis: TestRedis;
 let link: RedisLink;
@@ -61,7 +64,7 @@ const member = (id: string, more: Partial<Member> = {}): Member => ({
 
 describe('RedisFleetStore', () => {
   test('a heartbeat tells of all that are alive, as they describe themselves now', async () => {
-    const fleet = new RedisFleetStore(link);
+    const fleet = new RedisFleetStore(link, sealer);
     await fleet.beat(member('a'), LEASE_MS);
     const { members, policyVersion } = await fleet.beat(member('b'), LEASE_MS);
     expect(members).toEqual(expect.arrayContaining([member('a'), member('b')]));
@@ -75,7 +78,7 @@ describe('RedisFleetStore', () => {
   });
 
   test('a lease ends with the heartbeat that is too old, by the time of Redis', async () => {
-    const fleet = new RedisFleetStore(link);
+    const fleet = new RedisFleetStore(link, sealer);
     await fleet.beat(member('a'), LEASE_MS);
     expect(await fleet.isLeased('a', LEASE_MS)).toBe(true);
     expect(await fleet.isLeased('nobody', LEASE_MS)).toBe(false);
@@ -87,7 +90,7 @@ describe('RedisFleetStore', () => {
   });
 
   test('who leaves is gone at once', async () => {
-    const fleet = new RedisFleetStore(link);
+    const fleet = new RedisFleetStore(link, sealer);
     await fleet.beat(member('a'), 60_000);
     await fleet.leave('a');
     expect(await fleet.isLeased('a', 60_000)).toBe(false);
@@ -96,7 +99,7 @@ describe('RedisFleetStore', () => {
   });
 
   test('what is long gone is forgotten', async () => {
-    const fleet = new RedisFleetStore(link);
+    const fleet = new RedisFleetStore(link, sealer);
     await fleet.beat(member('old'), LEASE_MS);
     await fleet.beat(member('older'), LEASE_MS);
     await age('old', 660_000);
@@ -107,7 +110,7 @@ describe('RedisFleetStore', () => {
   });
 
   test('all agree on the generation, and it is another one when the memory was emptied', async () => {
-    const fleet = new RedisFleetStore(link);
+    const fleet = new RedisFleetStore(link, sealer);
     const [one, other] = await Promise.all([fleet.beat(member('a'), LEASE_MS), fleet.beat(member('b'), LEASE_MS)]);
     expect(one.generation).toBe(other.generation);
     expect((await fleet.beat(member('a'), LEASE_MS)).generation).toBe(one.generation);
@@ -118,10 +121,30 @@ describe('RedisFleetStore', () => {
   });
 
   test('a replica that describes itself in a way nobody here knows is passed over', async () => {
-    const fleet = new RedisFleetStore(link);
+    const fleet = new RedisFleetStore(link, sealer);
     await fleet.beat(member('a'), LEASE_MS);
     await fleet.beat(member('strange'), LEASE_MS);
-    await redis.cli('HSET', link.keys.fleetFacts, 'strange', '{"id":"strange","v":2}');
+    const facts = sealer.seal(Buffer.from('{"id":"strange","v":2}'), 'fleet member strange').toString('base64');
+    await redis.cli('HSET', link.keys.fleetFacts, 'strange', facts);
+    expect((await fleet.beat(member('a'), LEASE_MS)).members).toEqual([member('a')]);
+  });
+
+  test.each(['no JSON', 'null', '{}', JSON.stringify(member('b', { address: 'http://198.51.100.1' }))])(
+    'what somebody without the secret says of a replica is passed over: %s',
+    async (text) => {
+      const fleet = new RedisFleetStore(link, sealer);
+      await fleet.beat(member('a'), LEASE_MS);
+      await fleet.beat(member('b'), LEASE_MS);
+      await redis.cli('HSET', link.keys.fleetFacts, 'b', text);
+      expect((await fleet.beat(member('a'), LEASE_MS)).members).toEqual([member('a')]);
+    },
+  );
+
+  test('what one replica says of itself says nothing of another', async () => {
+    const fleet = new RedisFleetStore(link, sealer);
+    await fleet.beat(member('a'), LEASE_MS);
+    await fleet.beat(member('b'), LEASE_MS);
+    await redis.cli('HSET', link.keys.fleetFacts, 'b', await redis.cli('HGET', link.keys.fleetFacts, 'a'));
     expect((await fleet.beat(member('a'), LEASE_MS)).members).toEqual([member('a')]);
   });
 });
