@@ -1,7 +1,7 @@
 /** The other replicas as this one reaches them: one HTTP client each, and the requests that are on their way there. */
 import { pipeTo, type ClientPipe } from '../cluster/client-pipe.js';
 import type { Member } from '../cluster/fleet.js';
-import { Forwarder } from '../cluster/forwarder.js';
+import { Forwarder, type Peer } from '../cluster/forwarder.js';
 import type { SealDependencies } from '../cluster/forward-seal.js';
 import type { TimerWheel } from '../core/timer-wheel.js';
 import type { Endpoint } from '../downstream/endpoints.js';
@@ -26,6 +26,7 @@ interface OnItsWay {
 export class Peers {
   readonly #forwarder: Forwarder;
   readonly #timers: TimerWheel;
+  /** By the id of the replica: another one may be reached at the same address later. */
   readonly #clients = new Map<string, HttpClient>();
   readonly #onItsWay = new Map<string, Set<OnItsWay>>();
 
@@ -33,7 +34,7 @@ export class Peers {
     this.#timers = timers;
     this.#forwarder = new Forwarder(
       { replicaId, headersTimeoutMs: 0 },
-      { ...seal, httpFor: ({ address }) => this.#clientFor(address) },
+      { ...seal, httpFor: (peer) => this.#clientFor(peer) },
     );
   }
 
@@ -90,8 +91,8 @@ export class Peers {
 
   /** The replica is gone: nobody waits for it any longer. */
   giveUp(member: Member): void {
-    const client = this.#clients.get(member.address);
-    this.#clients.delete(member.address);
+    const client = this.#clients.get(member.id);
+    this.#clients.delete(member.id);
     void client?.close();
   }
 
@@ -112,8 +113,8 @@ export class Peers {
     return requests;
   }
 
-  #clientFor(address: string): HttpClient {
-    let client = this.#clients.get(address);
+  #clientFor({ id, address }: Peer): HttpClient {
+    let client = this.#clients.get(id);
     if (client === undefined) {
       client = new HttpClient({
         origin: new URL(address),
@@ -122,7 +123,7 @@ export class Peers {
         maxIdleSockets: MAX_IDLE_SOCKETS,
         timers: this.#timers,
       });
-      this.#clients.set(address, client);
+      this.#clients.set(id, client);
     }
     return client;
   }

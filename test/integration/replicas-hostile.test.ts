@@ -1,14 +1,21 @@
 /** What hostile clients, a hostile neighbour in Redis, and bad luck can do to several replicas: nothing. */
+import { type IncomingMessage, ServerResponse } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { HEARTBEAT_MS } from '../../src/cluster/fleet.js';
+import { systemClock } from '../../src/core/clock.js';
+import { TimerWheel } from '../../src/core/timer-wheel.js';
+import type { Endpoint } from '../../src/downstream/endpoints.js';
+import type { HttpExchange } from '../../src/downstream/http-exchange.js';
+import { Peers } from '../../src/gateway/peers.js';
 import { EvilUpstream } from '../helpers/evil-upstream.js';
 import { RawConnection, rawRequest } from '../helpers/raw-http.js';
 import { startRedis, type TestRedis } from '../helpers/redis.js';
 import { type SdkUpstream, startSdkUpstream } from '../helpers/sdk-upstream.js';
 import { SseStream } from '../helpers/sse-client.js';
 import { waitFor, within } from '../helpers/wait.js';
+import { ALICE, closeAll as closePeers, keysOf, startPeer } from './cluster-support.js';
 import { apiKey, bearer, openSession, send } from './identity-support.js';
-import { acquainted, at, openReady, TestReplica } from './replicas-support.js';
+import { acquainted, at, openReady, SECRET, TestReplica } from './replicas-support.js';
 import { type BareSse, type BareStreamable, PATIENCE_MS, textOf } from './sessions-support.js';
 
 let redis: TestRedis;
@@ -27,6 +34,7 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const client of clients.splice(0)) client.close();
   await Promise.all(replicas.splice(0).map((replica) => replica.stop()));
+  await closePeers();
   await evil.close();
   await upstream.close();
   await redis.cli('FLUSHALL');
@@ -195,4 +203,35 @@ describe('whoever can write to Redis and has no secret', () => {
     }
     expect(evil.requests).toEqual([]);
   });
+});
+
+test('a replica at the address of one that is gone keeps its requests', async () => {
+  const handled: (() => void)[] = [];
+  const { peer } = await startPeer(
+    ({ response }) => void handled.push(() => response.writeHead(200, ['content-length', '2']).end('{}')),
+    { id: 'new', secrets: [SECRET] },
+  );
+  const peers = new Peers('edge', { keys: keysOf(SECRET), clock: systemClock }, new TimerWheel());
+  try {
+    const member = { ...peer, hash: '', version: '1', isDraining: false };
+    const request = { method: 'POST', headers: {} } as IncomingMessage;
+    const response = new ServerResponse(request);
+    const exchange: HttpExchange = {
+      request,
+      response,
+      query: '',
+      caller: { principal: ALICE, ip: '', headers: {} },
+      headers: [],
+      publicPrefix: '/sumit',
+      body: Buffer.from('{}'),
+    };
+    const endpoint = { kind: 'mcp', door: { prefix: 'sumit' } } as Endpoint;
+    const outcome = peers.forward(member, endpoint, exchange, {});
+    await waitFor('the request', () => handled.length === 1, PATIENCE_MS);
+    peers.giveUp({ ...member, id: 'old' });
+    handled[0]?.();
+    expect(await within('the outcome', outcome, PATIENCE_MS)).toBe('answered');
+  } finally {
+    await peers.close();
+  }
 });
