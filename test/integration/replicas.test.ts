@@ -693,10 +693,11 @@ describe('Redis', () => {
 });
 
 describe('a replica with another secret', () => {
-  test('serves its own sessions and nobody else’s, and nobody takes what it passes on', async () => {
+  test('serves its own sessions and nobody else’s, and is no replica to the others', async () => {
     const [a, b] = await startPair(PATIENT);
     const stranger = await startReplica(PATIENT, { secret: 'another secret that is as long as the first' });
-    await acquainted([a, b, stranger]);
+    await acquainted([a, b]);
+    expect((await stranger.status()).replicas.length).toBe(1);
     const ours = await openReady('streamable-http', a, 'sdk-streamable-http');
     const theirs = await openReady('streamable-http', stranger, 'sdk-streamable-http');
     const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
@@ -704,7 +705,7 @@ describe('a replica with another secret', () => {
     expect(await at(theirs, a, 'sdk-streamable-http').post(ping)).toBe(404);
     expect(textOf((await ours.request('tools/call', echo('ours'))).result)).toBe('ours');
     expect(textOf((await theirs.request('tools/call', echo('theirs'))).result)).toBe('theirs');
-    // About to stop, it would have new sessions opened by others, and is refused.
+    // About to stop, it knows nobody who could open new sessions.
     const calling = theirs.request('tools/call', { name: 'slow', arguments: { steps: 1, delayMs: 800, nonce: 's' } });
     await waitFor('the call to start', () => upstream.state.executions.get('s'), PATIENCE_MS);
     const stopped = stranger.gateway.stop();
