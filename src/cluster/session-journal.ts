@@ -47,6 +47,7 @@ export class SessionJournal implements StreamJournal {
   #lastSequence = 0;
   /** Something could not be written down: the whole has to be written anew. */
   #isTorn = false;
+  #isOver = false;
 
   constructor(session: OwnedSession, store: JournalStore, sealer: Sealer, sequences: SequenceSource) {
     this.#session = session;
@@ -116,6 +117,11 @@ export class SessionJournal implements StreamJournal {
     this.#isTorn = !this.#store.rewrite(this.#session, stored, ttlMs);
   }
 
+  /** Nothing more is written: the session is over, or somebody else's. */
+  end(): void {
+    this.#isOver = true;
+  }
+
   /** @returns whether it was due */
   #settle(id: RequestId): boolean {
     for (const [sequence, request] of this.#asked) {
@@ -125,7 +131,7 @@ export class SessionJournal implements StreamJournal {
   }
 
   #append(sequence: number, entry: JournalEntry): void {
-    if (this.#isTorn) return;
+    if (this.#isTorn || this.#isOver) return;
     this.#lastSequence = sequence;
     const stored = { sequence, sealed: this.#seal(entry) };
     this.#isTorn = !this.#store.append(this.#session, stored, this.#takeKeepFrom());

@@ -148,12 +148,13 @@ export class SessionCopy {
 
   /** The session is over, for everybody. */
   remove(): void {
-    this.#onGone();
+    this.forget();
     this.#dependencies.directory.remove(this.owned);
   }
 
   /** Somebody else goes on, or has done so already. */
   forget(): void {
+    this.journal.end();
     this.#onGone();
   }
 
@@ -162,7 +163,7 @@ export class SessionCopy {
     if (this.#holdsLarge) this.#writeWhole();
     if (this.isDue) this.writeAnew();
     await this.#dependencies.directory.release(this.owned);
-    this.#onGone();
+    this.forget();
   }
 
   get #holdsLarge(): boolean {

@@ -175,6 +175,22 @@ describe('a request that cannot be passed on is refused at once', () => {
   });
 });
 
+describe('nothing is left in Redis', () => {
+  test.each(['sse', 'streamable-http'] as const)('of a %s session that ends while it is used', async (kind) => {
+    const [a] = await startPair({ server: { sessions: { resumeGrace: '1s' }, drain: { timeout: '0s' } } });
+    const prefix = 'sdk-http';
+    const client = kept(await openReady(kind, a, prefix));
+    const slow = { name: 'slow', arguments: { steps: 100, delayMs: 50 }, _meta: { progressToken: 1 } };
+    const call = { jsonrpc: '2.0', id: 'slow', method: 'tools/call', params: slow };
+    if (kind === 'sse') await client.post(call);
+    else kept(await (client as BareStreamable).open(call));
+    if (kind === 'streamable-http') expect(await (client as BareStreamable).delete()).toBe(200);
+    else client.close();
+    await waitFor('the session to be over', async () => (await redis.cli('KEYS', '*:session')) === '', PATIENCE_MS);
+    expect(await redis.cli('KEYS', '*:journal')).toBe('');
+  });
+});
+
 describe('whoever can write to Redis and has no secret', () => {
   test('cannot keep replicas from learning what is new', async () => {
     const [a, b] = await startPair();
