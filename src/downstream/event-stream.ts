@@ -189,10 +189,11 @@ export class EventStream implements ClientStream {
     else this.#write();
   }
 
-  /** Ends the connection at a place where the client can go on later. */
+  /** Ends the connection at a place where the client can go on later. An event that has gone out in part is none to the client. */
   disconnect(lastWords: string): void {
+    const isBetweenEvents = this.#writtenBytes === 0;
     const response = this.#release();
-    response?.end(lastWords);
+    response?.end(isBetweenEvents ? lastWords : '');
   }
 
   /** Ends the stream for good and frees what it held. */

@@ -133,6 +133,18 @@ describe('a client that reads slowly', () => {
     expect(JSON.parse(/^data: (.*)$/m.exec(response.written)?.[1] ?? '')).toHaveProperty('error');
   });
 
+  test('is sent away without a word in the middle of an event, which it would take for part of it', () => {
+    const [inside, between] = [attachGeneral(), new FakeResponse()];
+    inside.room = 1;
+    streams.general.send(answer(200_000));
+    streams.disconnectAll('retry: 20\n\n');
+    expect(inside.isEnded).toBe(true);
+    expect(inside.written).not.toContain('retry');
+    streams.attachGeneral(between.asResponse, 0);
+    streams.disconnectAll('retry: 20\n\n');
+    expect(between.written.endsWith('\n\nretry: 20\n\n')).toBe(true);
+  });
+
   test('gets an event anew that was cut in the middle', () => {
     const first = attachGeneral();
     first.room = 1;
