@@ -11,7 +11,6 @@ import { encodeRetry } from '../downstream/sse-encode.js';
 import { emptyResponse, ownNotification } from '../protocol/json-rpc.js';
 import type { Message, RequestId } from '../protocol/message.js';
 import { Method } from '../protocol/methods.js';
-import { scanUpstream } from '../protocol/scan.js';
 import { SessionMovedError, SessionProtocolError, SessionUnknownError } from '../protocol/session-errors.js';
 import type { ClientStream, Delivery, UpstreamError } from '../protocol/transport.js';
 import type { ManagedSession } from '../session/session-manager.js';
@@ -28,9 +27,9 @@ import { lostHandshake, ownHandshake } from './returning-client.js';
 import type { Route } from './route.js';
 import type { CallContext, ClientInfo } from './ruling.js';
 import { clientInfoOf } from './client-info.js';
-import { answerWhatWasLeft, type ContinuedSession } from './continued-session.js';
-import type { CopiedSession, SessionCopy } from './session-copies.js';
+import type { ContinuedSession } from './continued-session.js';
 import type { SessionState } from './session-state.js';
+import { type MovingSession, SessionTenure } from './session-tenure.js';
 import { ServerMessages, type ServedSession } from './server-messages.js';
 import { ServerRequests, withId, withRequestId } from './server-requests.js';
 import { countsAgainstUpstream } from './upstream-verdict.js';
@@ -44,7 +43,7 @@ const NOBODY: Delivery = { accepted: () => {}, primed: () => {}, failed: () => {
 const MOVED_RETRY_MS = 20;
 
 export class Bridge
-  implements ClientSession, ManagedSession, UpstreamSessionListener, ExchangeOwner, CopiedSession, ServedSession
+  implements ClientSession, ManagedSession, UpstreamSessionListener, ExchangeOwner, MovingSession, ServedSession
 {
   readonly record: SessionRecord;
   readonly streams: SessionStreams;
@@ -54,6 +53,7 @@ export class Bridge
   readonly #exchanges = new Exchanges();
   readonly #serverRequests: ServerRequests;
   readonly #serverMessages: ServerMessages;
+  readonly #tenure: SessionTenure;
   /** Self-reported. */
   #client: ClientInfo | undefined;
   #lastContext: GateContext | undefined;
@@ -66,9 +66,6 @@ export class Bridge
   #hasUnreadChange = false;
   /** Requests that wait for their verdict. */
   #judging = 0;
-  /** Undefined: nobody could go on with the session elsewhere. */
-  #copy: SessionCopy | undefined;
-  #departure: Departure | undefined;
   /** The client may go on without a handshake, in this revision. */
   #returningVersion: string | undefined;
 
@@ -78,18 +75,17 @@ export class Bridge
     this.#route = route;
     this.#logger = route.logger;
     this.streams = new SessionStreams(record.id, route.streamOptions, this);
+    this.#tenure = new SessionTenure(this, route.copies, route.logger);
     this.#upstream = new UpstreamSession(route.upstream, this, continued?.upstream);
     this.#serverRequests = new ServerRequests(route.timers, route.upstream.options.timeouts.totalMs);
     this.#serverMessages = new ServerMessages(route, this, this.#exchanges, this.#serverRequests);
     if (continued !== undefined) this.#continue(continued);
   }
 
-  #continue({ upstream, client, left }: ContinuedSession): void {
-    this.record.protocolVersion = upstream.protocolVersion;
-    this.#client = client;
-    this.streams.restore(left.streams, left.nextSequence);
-    answerWhatWasLeft(this.streams, left);
-    this.#copy = this.#route.copies?.begin(this);
+  #continue(continued: ContinuedSession): void {
+    this.record.protocolVersion = continued.upstream.protocolVersion;
+    this.#client = continued.client;
+    this.#tenure.continue(continued);
   }
 
   get id(): string {
@@ -176,40 +172,18 @@ export class Bridge
    * Resolves when somebody else may take it, or it is over.
    */
   depart(): Promise<void> {
-    this.#departure ??= new Departure();
-    this.#departIfQuiet();
-    return this.#departure.left;
+    return this.#tenure.depart();
   }
 
   forsake(): void {
-    this.#copy?.forget();
-    this.#letGo();
-    this.#endExchanges(new UpstreamFailedError('another replica went on with the session', 'unknown'));
-    this.#departure?.done();
+    this.#tenure.forsake();
   }
 
-  #departIfQuiet(): void {
-    const departure = this.#departure;
-    if (departure === undefined || departure.isUnderWay || this.#exchanges.size + this.#judging > 0) return;
-    departure.isUnderWay = true;
-    background(this.#depart(departure), this.#logger, 'hand_over_failed');
+  get isBusy(): boolean {
+    return this.#exchanges.size + this.#judging > 0;
   }
 
-  async #depart(departure: Departure): Promise<void> {
-    try {
-      await this.#copy?.release();
-    } catch (error) {
-      this.#logger.warn('hand_over_failed', 'a session could not be handed over', {
-        ...this.logFields,
-        reason: String(error),
-      });
-    }
-    if (!this.record.isClosed) this.#letGo();
-    departure.done();
-  }
-
-  /** Everything on this side ends; the session does not. */
-  #letGo(): void {
+  letGo(): void {
     this.#route.sessions.handOver(this);
     this.#serverRequests.clear();
     this.streams.disconnectAll(encodeRetry(MOVED_RETRY_MS));
@@ -247,9 +221,8 @@ export class Bridge
     const timing: Timing = { arrivedAtMs: this.#route.requestClock.arrivedAtMs, waitedMs: 0 };
     try {
       if (this.#isRetiring) throw new SessionUnknownError();
-      if (this.#departure !== undefined && request.method !== Method.ping) {
-        throw new SessionMovedError(this.#departure.left);
-      }
+      const { departed } = this.#tenure;
+      if (departed !== undefined && request.method !== Method.ping) throw new SessionMovedError(departed);
       this.#receiveRequest(request, stream, caller, timing);
     } catch (error) {
       if (!(error instanceof SessionMovedError)) this.#route.requestRefused(request.method, error, timing);
@@ -305,7 +278,7 @@ export class Bridge
       this.#route.requestRefused(request.method, error, timing);
       if (request.method === Method.initialize && !this.#upstream.isInitialized) this.#closeUnopened();
     }
-    this.#departIfQuiet();
+    this.#tenure.departIfQuiet();
   }
 
   #proceed(verdict: Verdict, request: Request, stream: ClientStream, context: GateContext, timing: Timing): void {
@@ -396,9 +369,7 @@ export class Bridge
     const { timeouts } = this.#route.upstream.options;
     const exchange = new Exchange(this, request, upstreamId, stream, timeouts, grant, timing);
     this.#exchanges.add(exchange);
-    if (this.record.kind === 'sse') {
-      this.#copy?.journal.asked({ id: request.id, isToolCall: request.method === Method.toolsCall });
-    }
+    this.#tenure.asked(request.id, request.method);
     return exchange;
   }
 
@@ -424,15 +395,12 @@ export class Bridge
   // From the upstream.
 
   onMessage(message: Message, related: Delivery | undefined): void {
-    const fence = this.#route.copies?.fence;
-    if (fence === undefined || fence.isOpen) {
-      this.#serverMessages.pass(message, related);
-      return;
-    }
-    const kept = scanUpstream(Buffer.from(message.raw)) as Message;
-    fence.pass(() => {
-      if (!this.record.isClosed) this.#serverMessages.pass(kept, related);
-    });
+    if (this.#tenure.isCertain) this.#serverMessages.pass(message, related);
+    else this.#passLater(message, related);
+  }
+
+  #passLater(message: Message, related: Delivery | undefined): void {
+    this.#tenure.whenCertain(message, (kept) => this.#serverMessages.pass(kept, related));
   }
 
   tellServer(message: Message): void {
@@ -441,11 +409,11 @@ export class Bridge
 
   onInitialized(protocolVersion: string): void {
     this.record.protocolVersion = protocolVersion;
-    this.#copy ??= this.#route.copies?.begin(this);
+    this.#tenure.begin();
   }
 
   onRecordChanged(): void {
-    this.#copy?.save();
+    this.#tenure.changed();
   }
 
   onReestablished(): void {
@@ -480,8 +448,7 @@ export class Bridge
     exchange.grant.note?.write(outcome);
     if (outcome === 'ok' || outcome === 'error') upstream.succeeded();
     else if (error !== undefined && !this.#isLosing && countsAgainstUpstream(error)) upstream.failed();
-    // No answer will settle it in the journal.
-    if (outcome === 'cancelled') this.#copy?.journal.settled(exchange.clientId);
+    if (outcome === 'cancelled') this.#tenure.cancelled(exchange.clientId);
     this.#handshakeSettled(exchange, outcome);
   }
 
@@ -494,7 +461,7 @@ export class Bridge
 
   closed({ method }: Exchange, outcome: ExchangeOutcome, durationMs: number, overheadMs: number): void {
     this.#route.requestClosed(method, outcome, durationMs, overheadMs);
-    this.#departIfQuiet();
+    this.#tenure.departIfQuiet();
   }
 
   timedOut(exchange: Exchange): void {
@@ -527,15 +494,15 @@ export class Bridge
       this.#logger.debug('session_closed', 'a session ended', { ...this.logFields, reason });
     }
     this.#route.noteSession('session_close', this.record, reason);
-    this.#copy?.remove();
-    if (this.#exchanges.size > 0) this.#endExchanges(new UpstreamFailedError('the session was closed', 'unknown'));
+    this.#tenure.remove();
+    if (this.#exchanges.size > 0) this.endExchanges(new UpstreamFailedError('the session was closed', 'unknown'));
     this.#serverRequests.clear();
     this.streams.closeAll();
     background(this.#upstream.close(), this.#logger, 'upstream_close_failed');
-    this.#departure?.done();
+    this.#tenure.over();
   }
 
-  #endExchanges(error: UpstreamError): void {
+  endExchanges(error: UpstreamError): void {
     // Not the upstream's fault.
     this.#isLosing = true;
     this.#exchanges.end(error);
@@ -549,22 +516,5 @@ export class Bridge
   /** On Streamable HTTP a session that never opened has no id the client could use. */
   #closeUnopened(): void {
     if (this.record.kind === 'streamable-http') queueMicrotask(() => this.close('it was never initialized'));
-  }
-}
-
-/** The way of a session to another replica. */
-class Departure {
-  readonly left: Promise<void>;
-  isUnderWay = false;
-  #resolve!: () => void;
-
-  constructor() {
-    this.left = new Promise((resolve) => {
-      this.#resolve = resolve;
-    });
-  }
-
-  done(): void {
-    this.#resolve();
   }
 }
