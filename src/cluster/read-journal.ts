@@ -4,7 +4,7 @@ import type { AskedRequest, StreamEvent, StreamSnapshot } from '../protocol/stre
 import { decodeEntry, type JournalEntry } from './journal-entry.js';
 import type { Sealer } from './sealer.js';
 import type { SessionKey } from './session-directory.js';
-import type { StoredEntry } from './session-journal.js';
+import { entryContext, type StoredEntry } from './session-journal.js';
 
 export interface LeftSession {
   readonly streams: readonly StreamSnapshot[];
@@ -37,12 +37,15 @@ export function readJournal(
 ): LeftSession {
   const streams = new Map<number, Stream>();
   const asked: AskedRequest[] = [];
-  for (const { sealed } of entries) {
-    const plain = sealer.open(sealed, key);
-    const entry = plain === undefined ? undefined : decodeEntry(plain);
+  let last = 0;
+  for (const { sequence, sealed } of entries) {
+    const plain = sealer.open(sealed, entryContext(key, sequence));
+    // Its number was made up, too.
+    if (plain === undefined) continue;
+    last = sequence;
+    const entry = decodeEntry(plain);
     if (entry !== undefined) apply(entry, streams, asked);
   }
-  const last = entries.at(-1)?.sequence ?? 0;
   return {
     streams: [...streams.values()].map((stream) => snapshotOf(stream, hasOneStream)),
     unanswered: asked,

@@ -33,6 +33,11 @@ export const MAX_KEPT_BYTES = 64 * 1024;
 /** A stream that is silent keeps from being trimmed what others have said since it was opened. */
 const MAX_ENTRIES = 4096;
 
+/** An entry counts in its own place only: not moved, not twice, and not as something else of its session. */
+export function entryContext(key: SessionKey, sequence: number): string {
+  return `${key} ${sequence}`;
+}
+
 export class SessionJournal implements StreamJournal {
   readonly #session: OwnedSession;
   readonly #store: JournalStore;
@@ -113,7 +118,7 @@ export class SessionJournal implements StreamJournal {
     // What the streams no longer hold was given out all the same.
     if (reached > (entries.at(-1)?.sequence ?? -1) + 1) entries.push({ sequence: reached, entry: { kind: 'reached' } });
     this.#longFrom = reached;
-    const stored = entries.map(({ sequence, entry }) => ({ sequence, sealed: this.#seal(entry) }));
+    const stored = entries.map(({ sequence, entry }) => ({ sequence, sealed: this.#seal(sequence, entry) }));
     this.#isTorn = !this.#store.rewrite(this.#session, stored, ttlMs);
   }
 
@@ -133,7 +138,7 @@ export class SessionJournal implements StreamJournal {
   #append(sequence: number, entry: JournalEntry): void {
     if (this.#isTorn || this.#isOver) return;
     this.#lastSequence = sequence;
-    const stored = { sequence, sealed: this.#seal(entry) };
+    const stored = { sequence, sealed: this.#seal(sequence, entry) };
     this.#isTorn = !this.#store.append(this.#session, stored, this.#takeKeepFrom());
   }
 
@@ -148,8 +153,8 @@ export class SessionJournal implements StreamJournal {
     return from;
   }
 
-  #seal(entry: JournalEntry): Buffer {
-    return this.#sealer.seal(encodeEntry(entry), this.#session.key);
+  #seal(sequence: number, entry: JournalEntry): Buffer {
+    return this.#sealer.seal(encodeEntry(entry), entryContext(this.#session.key, sequence));
   }
 }
 
