@@ -23,6 +23,7 @@ import { RedisLink } from '../redis/link.js';
 import type { RedisOptions } from '../redis/options.js';
 import { RedisSessionDirectory } from '../redis/session-directory.js';
 import { UpstreamVerdicts } from '../redis/verdicts.js';
+import { SessionUnknownError } from '../protocol/session-errors.js';
 import type { SessionOptions } from '../session/options.js';
 import { replicaHash, type SealingKey, type SessionIds } from '../session/session-id.js';
 import { AddressInUseError, NotPermittedError, RequiredStoreError } from './errors.js';
@@ -199,7 +200,12 @@ export class Replication {
         const member = this.#fleet.find(id);
         return member !== undefined && this.#peers.isThere(member);
       },
-      goOn: (prefix, ...session) => host.route(prefix)?.continue(...session),
+      serves: (prefix) => host.route(prefix) !== undefined,
+      goOn: (prefix, ...session) => {
+        const route = host.route(prefix);
+        if (route === undefined) throw new SessionUnknownError();
+        route.continue(...session);
+      },
       onTaken: () => host.onTakeover(),
     });
     this.#finder = new SessionFinder({

@@ -23,6 +23,8 @@ export interface TakeoverDependencies {
   /** Leases that are over say something: the shared memory has been there for long enough. */
   readonly mayTake: () => boolean;
   readonly isThere: (ownerId: string) => Promise<boolean>;
+  /** Whether this replica has the route: its configuration may be another one than that of the owner. */
+  readonly serves: (prefix: string) => boolean;
   /** @throws {SessionUnknownError} its time is up */
   readonly goOn: (
     prefix: string,
@@ -93,7 +95,8 @@ export class Takeover {
 
   async #take(wanted: WantedSession, stored: StoredSession): Promise<TakeoverResult> {
     const { id, key, prefix, principal } = wanted;
-    const { directory, journals, sealer, goOn, onTaken, logger } = this.#dependencies;
+    const { directory, journals, sealer, serves, goOn, onTaken, logger } = this.#dependencies;
+    if (!serves(prefix)) return 'void';
     const plain = sealer.open(stored.state, key);
     const state = plain === undefined ? undefined : decodeState(plain);
     // Sealed under a secret that is not known here, or written by another version.

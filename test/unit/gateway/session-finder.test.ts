@@ -84,6 +84,7 @@ beforeEach(async () => {
     logger,
     mayTake: () => !isYoung,
     isThere: async (id) => answering.has(id),
+    serves: () => true,
     goOn: (_prefix, id) => held.add(id),
     onTaken: () => {},
   });

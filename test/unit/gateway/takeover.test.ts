@@ -66,6 +66,7 @@ beforeEach(() => {
       asked.push(`ping of ${id}`);
       return isThere;
     },
+    serves: (prefix) => prefix === WANTED.prefix,
     goOn: (_prefix, id, _principal, epoch, _state, left) => {
       if (refusal !== undefined) throw refusal;
       taken.push({ id, epoch, left });
@@ -159,6 +160,12 @@ describe('a session is taken', () => {
     expect(await takeover.take(WANTED, stored)).toBe('wait');
     expect(taken).toEqual([]);
     expect(takenCount).toBe(0);
+  });
+
+  test('by nobody who does not have its route', async () => {
+    expect(await takeover.take({ ...WANTED, prefix: 'removed' }, store())).toBe('void');
+    expect(directory.sessions.get(KEY)).toMatchObject({ owner: 'gone', epoch: 3 });
+    expect(taken).toEqual([]);
   });
 
   test('by nobody who cannot open it', async () => {
