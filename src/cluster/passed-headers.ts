@@ -57,6 +57,30 @@ export function passedHeaders(headers: IncomingHeaders): Map<string, string> {
   return passed;
 }
 
+const TOLD = /^(?:host|forwarded|x-forwarded-.+)$/;
+const TOLD_FLAG = 'header:';
+
+/**
+ * What policies may ask for, and what stands between two replicas may change: it travels in the envelope.
+ *
+ * @returns flags of the envelope
+ */
+export function toldHeaders(headers: IncomingHeaders): Record<string, string> {
+  const flags: Record<string, string> = {};
+  for (const name of Object.keys(headers)) {
+    const value = headers[name];
+    if (value === undefined || !TOLD.test(name)) continue;
+    flags[TOLD_FLAG + name] = typeof value === 'string' ? value : value.join(', ');
+  }
+  return flags;
+}
+
+/** The client's headers, as far as the other replica is told of them. */
+export function withToldHeaders(passed: IncomingHeaders, flags: Readonly<Record<string, string>>): IncomingHeaders {
+  const told = Object.entries(flags).filter(([flag]) => flag.startsWith(TOLD_FLAG));
+  return { ...passed, ...Object.fromEntries(told.map(([flag, value]) => [flag.slice(TOLD_FLAG.length), value])) };
+}
+
 /** `name: value\r\n` lines. */
 export function renderLines(headers: ReadonlyMap<string, string>): string {
   let lines = '';

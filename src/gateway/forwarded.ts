@@ -1,5 +1,6 @@
 /** Requests that other replicas pass on: served like those of clients, but only when the session is here, and never passed on again. */
 import type { ForwardedRequest } from '../cluster/peer-listener.js';
+import { withToldHeaders } from '../cluster/passed-headers.js';
 import { background } from '../core/background.js';
 import { describeError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
@@ -83,12 +84,12 @@ function serveIfHere(
 }
 
 function exchangeOf({ envelope, request, response, body, query }: ForwardedRequest): HttpExchange {
-  const { principal, ip, publicPrefix } = envelope;
+  const { principal, ip, publicPrefix, flags = {} } = envelope;
   return {
     request,
     response,
     query,
-    caller: { principal, ip, headers: request.headers },
+    caller: { principal, ip, headers: withToldHeaders(request.headers, flags) },
     headers: [],
     publicPrefix,
     ...(request.method === 'POST' ? { body } : {}),

@@ -2,6 +2,7 @@
 import { pipeTo, type ClientPipe } from '../cluster/client-pipe.js';
 import type { Member } from '../cluster/fleet.js';
 import { Forwarder, type Peer } from '../cluster/forwarder.js';
+import { toldHeaders } from '../cluster/passed-headers.js';
 import type { SealDependencies } from '../cluster/forward-seal.js';
 import type { TimerWheel } from '../core/timer-wheel.js';
 import type { Endpoint } from '../downstream/endpoints.js';
@@ -57,7 +58,8 @@ export class Peers {
   ): Promise<ForwardOutcome> {
     const { request, response, query, caller, publicPrefix, body } = exchange;
     const method = request.method as 'GET' | 'POST' | 'DELETE';
-    const facts = { principal: caller.principal, ip: caller.ip, publicPrefix, flags };
+    const told = { ...toldHeaders(request.headers), ...flags };
+    const facts = { principal: caller.principal, ip: caller.ip, publicPrefix, flags: told };
     return new Promise((resolve) => {
       const settle = (outcome: ForwardOutcome): void => {
         this.#requestsOf(member.id).delete(onItsWay);

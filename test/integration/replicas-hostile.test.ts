@@ -16,7 +16,7 @@ import { waitFor, within } from '../helpers/wait.js';
 import { ALICE, closeAll as closePeers, keysOf, startPeer } from './cluster-support.js';
 import { apiKey, bearer, openSession, send } from './identity-support.js';
 import { acquainted, at, openReady, SECRET, TestReplica } from './replicas-support.js';
-import { type BareSse, type BareStreamable, PATIENCE_MS, textOf } from './sessions-support.js';
+import { answerOn, type BareSse, type BareStreamable, PATIENCE_MS, textOf } from './sessions-support.js';
 
 let redis: TestRedis;
 let upstream: SdkUpstream;
@@ -249,5 +249,32 @@ test('a replica at the address of one that is gone keeps its requests', async ()
     expect(await within('the outcome', outcome, PATIENCE_MS)).toBe('answered');
   } finally {
     await peers.close();
+  }
+});
+
+test('a rule about headers decides the same wherever the call lands', async () => {
+  const policies = {
+    proxied: {
+      version: '2.0',
+      name: 'Proxied',
+      default: 'allow',
+      tools: [{ match: 'echo', when: '!("x-forwarded-host" in request.headers) && request.headers["host"] != "gone"' }],
+    },
+  };
+  const upstreams = [{ url: upstream.urls.streamable, prefix: 'sdk-http', policy: 'proxied' }];
+  const [a, b] = await startPair({ policies, upstreams });
+  const { headers } = kept(await openReady('streamable-http', a, 'sdk-http'));
+  const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: echo('hello') };
+  const allowed = { result: { content: [{ text: 'hello' }] } };
+  const denied = { result: { isError: true, _meta: { 'mcp-gateway/error': { code: 'policy_denied' } } } };
+  for (const { gateway } of [a, b]) {
+    const ask = (more: Record<string, string>) =>
+      SseStream.open(`${gateway.url}/sdk-http/mcp`, {
+        method: 'POST',
+        body: JSON.stringify(call),
+        headers: { ...headers, ...more },
+      }).then((stream) => answerOn(stream, 1));
+    expect(await ask({})).toMatchObject(allowed);
+    expect(await ask({ 'x-forwarded-host': 'inside' })).toMatchObject(denied);
   }
 });
