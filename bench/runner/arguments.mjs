@@ -8,7 +8,7 @@ const FULL = { mode: 'full', rounds: 7, warmUpMs: 8000, measureMs: 2000, sizes: 
 
 export const USAGE = `npm run bench -- [--full] [--only WORK,...] [--targets NAME,...] [--rounds N] [--prof] [--save]
 
-  --full      more and longer rounds, 5,000 idle sessions
+  --full      every work, more and longer rounds, 5,000 idle sessions
   --only      ${WORKS.map((work) => work.name).join(', ')}
   --targets   ${TARGETS.map((target) => target.name).join(', ')}
   --rounds    how often each target is measured
@@ -29,10 +29,15 @@ export function readArguments(argv) {
   const rounds = values.rounds === undefined ? base.rounds : Number(values.rounds);
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds wants a whole number from 1');
   const { help, prof, save } = values;
-  const works = values.only === undefined ? WORKS : values.only.split(',').map(findWork);
+  const works = values.only === undefined ? worksOf(base.mode) : values.only.split(',').map(findWork);
   const targets = values.targets === undefined ? TARGETS : pickTargets(values.targets.split(','));
-  if (save && (works !== WORKS || targets !== TARGETS)) throw new Error('--save wants every work and every target');
+  if (save && (works !== WORKS || targets !== TARGETS))
+    throw new Error('--save wants --full, every work and every target');
   return { ...base, rounds, works, targets, help, prof, save };
+}
+
+function worksOf(mode) {
+  return mode === 'full' ? WORKS : WORKS.filter((work) => work.isOnlyInFull !== true);
 }
 
 /** `direct` comes along: added latency is what a target takes beyond it. */

@@ -6,6 +6,8 @@ import { ROUTES } from '../routes.mjs';
 import { callsOnSessions } from './work.mjs';
 
 const group = 'Replicas';
+/** Processes that share a core, and a call, do fewer calls while they are warmed up than one that has both to itself. */
+const warmUpUnits = 10_000;
 const overSse = { open: (port) => SseSession.open(port, ROUTES.sse.path), newCall: () => echo() };
 const overJson = { open: (port) => StreamableSession.open(port, ROUTES.json.path), newCall: () => echo() };
 const oneByOne = { sessions: 1, callsPerSession: 1 };
@@ -13,6 +15,7 @@ const oneByOne = { sessions: 1, callsPerSession: 1 };
 const shared = {
   group,
   unit: 'call',
+  warmUpUnits,
   figures: ['cpuUs'],
   targets: ['limits', 'redis'],
   goals: [{ figure: 'cpuUs', of: 'redis', against: 'limits', atMost: 1.4 }],
@@ -29,6 +32,7 @@ export const sharedSse = {
 /** @type {import('./work.mjs').Work} */
 export const sharedJson = {
   name: 'redis-json',
+  isOnlyInFull: true,
   title: 'echo call, Streamable HTTP, JSON answers, 32 sessions x 2',
   ...shared,
   ...callsOnSessions(overJson),
@@ -37,6 +41,7 @@ export const sharedJson = {
 const forwarded = {
   group,
   unit: 'call',
+  warmUpUnits,
   figures: ['cpuUs'],
   targets: ['owner', 'other'],
   goals: [{ figure: 'cpuUs', of: 'other', against: 'owner', atMost: 2.2 }],
@@ -45,6 +50,7 @@ const forwarded = {
 /** @type {import('./work.mjs').Work} */
 export const forwardedSse = {
   name: 'forwarded-sse',
+  isOnlyInFull: true,
   title: 'echo call, HTTP+SSE, 32 sessions x 2, all of one replica',
   ...forwarded,
   ...callsOnSessions(overSse),
@@ -61,6 +67,7 @@ export const forwardedJson = {
 /** @type {import('./work.mjs').Work} */
 export const forwardedLatency = {
   name: 'forwarded-latency',
+  isOnlyInFull: true,
   title: 'latency of an echo call, Streamable HTTP, JSON answers, one session, one call at a time',
   ...forwarded,
   figures: ['p50Us'],
@@ -72,9 +79,11 @@ export const forwardedLatency = {
 /** @type {import('./work.mjs').Work} */
 export const replicasBehindNginx = {
   name: 'replicas',
+  isOnlyInFull: true,
   title: 'echo call, Streamable HTTP, JSON answers, 32 sessions x 2, through nginx in turn',
   group,
   unit: 'call',
+  warmUpUnits,
   figures: ['cpuUs'],
   targets: ['one', 'two', 'three'],
   goals: [],

@@ -20,6 +20,8 @@
  * @property {string} [group] works of one group have a table of their own
  * @property {string[]} [targets] the only targets it is for
  * @property {Record<string, string>} [without] targets that cannot do it, and why
+ * @property {boolean} [isOnlyInFull] a short run would take too long with it
+ * @property {number} [warmUpUnits] what is to be done before the first round, if that can be done in reasonable time
  * @property {boolean} [isFreshEachRound] starts every target anew in each round
  * @property {boolean} [mayLose] a lost notification of a target that is not ours is a finding, not a failure
  * @property {string[]} [onlyInFull] targets that would take too long in a short run
