@@ -26,8 +26,8 @@ export interface SessionDirectory {
   take(key: SessionKey, epoch: number): Promise<boolean>;
   /** @returns false when it is another's already */
   release(session: OwnedSession): Promise<boolean>;
-  /** It is over. Not waited for. */
-  remove(session: OwnedSession): void;
+  /** It is over. Not waited for. @returns false when it was not even tried */
+  remove(session: OwnedSession): boolean;
   /** Keeps it from expiring. Not waited for. */
   touch(key: SessionKey, ttlMs: number): void;
   /** @returns of each whether it is still this replica's; one that nobody has written down is */

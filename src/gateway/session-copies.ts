@@ -36,6 +36,8 @@ export interface SessionCopiesDependencies {
 
 /** A session whose client listens all the time is over soon after its replica is, if nobody takes it. */
 const ABANDONED_FOR_MS = 600_000;
+/** Older ones expire by themselves. */
+const MAX_UNREMOVED = 10_000;
 /** So many are written in one turn. */
 const PER_TURN = 50;
 
@@ -47,6 +49,8 @@ export function sessionKey(id: string): SessionKey {
 export class SessionCopies {
   readonly #dependencies: SessionCopiesDependencies;
   readonly #copies = new Set<SessionCopy>();
+  /** Sessions that are over, of which the memory could not be told. */
+  #unremoved: OwnedSession[] = [];
 
   constructor(dependencies: SessionCopiesDependencies) {
     this.#dependencies = dependencies;
@@ -62,7 +66,10 @@ export class SessionCopies {
 
   /** From here on the session is written down. */
   begin(session: CopiedSession): SessionCopy {
-    const copy: SessionCopy = new SessionCopy(session, this.#dependencies, () => this.#copies.delete(copy));
+    const copy: SessionCopy = new SessionCopy(session, this.#dependencies, {
+      gone: () => void this.#copies.delete(copy),
+      unremoved: (owned) => this.#unremoved.length < MAX_UNREMOVED && this.#unremoved.push(owned),
+    });
     this.#copies.add(copy);
     copy.writeAnew();
     return copy;
@@ -85,6 +92,7 @@ export class SessionCopies {
 
   /** Writes down what could not be when it was said, and shortens what has become long. */
   async mend(): Promise<void> {
+    this.#unremoved = this.#unremoved.filter((owned) => !this.#dependencies.directory.remove(owned));
     let written = 0;
     for (const copy of this.#copies) {
       if (!copy.isDue) continue;
@@ -105,19 +113,25 @@ export class SessionCopies {
   }
 }
 
+/** What copies tell the one who keeps them. */
+interface CopyKeeper {
+  readonly gone: () => void;
+  readonly unremoved: (owned: OwnedSession) => void;
+}
+
 export class SessionCopy {
   readonly session: CopiedSession;
   readonly owned: OwnedSession;
   readonly journal: SessionJournal;
   readonly #dependencies: SessionCopiesDependencies;
-  readonly #onGone: () => void;
+  readonly #keeper: CopyKeeper;
   /** The state changed, and could not be written down. */
   #isStale = false;
 
-  constructor(session: CopiedSession, dependencies: SessionCopiesDependencies, onGone: () => void) {
+  constructor(session: CopiedSession, dependencies: SessionCopiesDependencies, keeper: CopyKeeper) {
     this.session = session;
     this.#dependencies = dependencies;
-    this.#onGone = onGone;
+    this.#keeper = keeper;
     const { record, streams } = session;
     this.owned = { key: sessionKey(record.id), epoch: record.epoch };
     this.journal = new SessionJournal(this.owned, dependencies.journals, dependencies.sealer, streams);
@@ -149,13 +163,13 @@ export class SessionCopy {
   /** The session is over, for everybody. */
   remove(): void {
     this.forget();
-    this.#dependencies.directory.remove(this.owned);
+    if (!this.#dependencies.directory.remove(this.owned)) this.#keeper.unremoved(this.owned);
   }
 
   /** Somebody else goes on, or has done so already. */
   forget(): void {
     this.journal.end();
-    this.#onGone();
+    this.#keeper.gone();
   }
 
   /** @throws {Error} the memory is away, so nobody can take it */

@@ -66,8 +66,8 @@ export class RedisSessionDirectory implements SessionDirectory {
     return (await this.#link.run((redis) => RELEASE.run(redis, keys, [this.#me, epoch]))) === 1;
   }
 
-  remove({ key, epoch }: OwnedSession): void {
-    this.#link.post(SAVE_OVERHEAD_BYTES, (redis) => REMOVE.run(redis, this.#keysOf(key), [epoch]));
+  remove({ key, epoch }: OwnedSession): boolean {
+    return this.#link.post(SAVE_OVERHEAD_BYTES, (redis) => REMOVE.run(redis, this.#keysOf(key), [epoch]));
   }
 
   touch(key: SessionKey, ttlMs: number): void {

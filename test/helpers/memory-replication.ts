@@ -92,9 +92,12 @@ export class MemoryDirectory implements SessionDirectory {
     return true;
   }
 
-  remove({ key, epoch }: OwnedSession): void {
+  remove({ key, epoch }: OwnedSession): boolean {
+    if (this.isAway) return false;
     this.log.push(`remove ${key} ${epoch}`);
+    if (this.isAway) return false;
     if (this.sessions.get(key)?.epoch === epoch) this.sessions.delete(key);
+    return true;
   }
 
   touch(key: SessionKey, ttlMs: number): void {

@@ -103,6 +103,18 @@ describe('a session', () => {
     expect(directory.sessions.size).toBe(0);
   });
 
+  test('that is over while the memory is away is removed when it is back', async () => {
+    session('a');
+    directory.isAway = true;
+    copies.all[0]?.remove();
+    expect(directory.sessions.size).toBe(1);
+    await copies.mend();
+    expect(directory.sessions.size).toBe(1);
+    directory.isAway = false;
+    await copies.mend();
+    expect(directory.sessions.size).toBe(0);
+  });
+
   test('that is let go of is whole, and no longer its former owner’s to write', async () => {
     const fake = session('a');
     journals.isFull = true;
