@@ -55,7 +55,7 @@ export interface ForwarderOptions {
 }
 
 export interface ForwarderDependencies extends SealDependencies {
-  /** The client for a peer's address, always the same for the same address. */
+  /** The client for a peer, the same for as long as it is there. */
   readonly httpFor: (peer: Peer) => PeerHttp;
 }
 
