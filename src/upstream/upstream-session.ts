@@ -3,15 +3,16 @@
  * `initialize`, and after a loss or a pause opens another and repeats the handshake, so that the client's session lives on.
  * Which request an answer belongs to is the bridge's business.
  */
-import type { Timer } from '../core/timer-wheel.js';
-import { ownRequest } from '../protocol/json-rpc.js';
+import type { Timer, TimerWheel } from '../core/timer-wheel.js';
 import type { Message } from '../protocol/message.js';
 import { Method } from '../protocol/methods.js';
 import type { Delivery, UpstreamError, UpstreamKind } from '../protocol/transport.js';
 import { UpstreamFailedError, UpstreamTimeoutError, WrongTransportError } from './errors.js';
+import { briefly, greet } from './greeting.js';
 import { Handshake, type HandshakeRecord } from './handshake.js';
 import { readInitializeResult } from './initialize-result.js';
 import { QueuedCall } from './queued-call.js';
+import { RepeatedHandshake } from './repeated-handshake.js';
 import type { UpstreamCall, UpstreamListener, UpstreamTransport } from './transport.js';
 import type { Upstream } from './upstream.js';
 
@@ -41,13 +42,12 @@ type State = 'new' | 'opening' | 'ready' | 'waiting' | 'away' | 'closed';
 
 /** Unless something asks for it sooner, in milliseconds. */
 const GENERAL_STREAM_DELAY_MS = 50;
-/** How long messages wait for the server to take `notifications/initialized`, and for its answer to the request for a general stream. */
-const COURTESY_MS = 1000;
 
 export class UpstreamSession implements UpstreamListener {
   readonly #upstream: Upstream;
   readonly #listener: UpstreamSessionListener;
   #handshake: Handshake;
+  readonly #repeated: RepeatedHandshake;
   #protocolVersion: string | undefined;
   #transport: UpstreamTransport | undefined;
   #state: State = 'new';
@@ -56,15 +56,14 @@ export class UpstreamSession implements UpstreamListener {
   #isListening = false;
   /** The server was greeted, and its general stream is opened with the first request, or soon. */
   #isGeneralStreamDue = false;
-  #ownAnswer: OwnRequest | undefined;
   /** Grows with every loss and every new start, so that an attempt that was overtaken changes nothing. */
   #epoch = 0;
-  #ownIds = 0;
 
   /** @param record Of a session that lived elsewhere and goes on here: by its name where it has one, else by the handshake once more. */
   constructor(upstream: Upstream, listener: UpstreamSessionListener, record?: UpstreamSessionRecord) {
     this.#upstream = upstream;
     this.#listener = listener;
+    this.#repeated = new RepeatedHandshake(upstream.dependencies.timers);
     this.#handshake = record === undefined ? new Handshake() : Handshake.from(record.handshake);
     if (record === undefined) return;
     upstream.learnKind(record.kind);
@@ -156,11 +155,7 @@ export class UpstreamSession implements UpstreamListener {
   onMessage(message: Message, related: Delivery | undefined): void {
     const delivery = related instanceof QueuedCall ? related.delivery : related;
     if (message.kind === 'response') {
-      if (this.#ownAnswer !== undefined && message.id === this.#ownAnswer.id) {
-        this.#ownAnswer.answered(message);
-        this.#ownAnswer = undefined;
-        return;
-      }
+      if (this.#repeated.takeAnswer(message)) return;
       if (this.#state === 'opening' && message.id === this.#handshake.initializeId) this.#onInitializeAnswer(message);
     }
     this.#listener.onMessage(message, delivery);
@@ -170,8 +165,7 @@ export class UpstreamSession implements UpstreamListener {
     if (this.#state === 'closed') return;
     this.#releaseTransport();
     this.#epoch += 1;
-    this.#ownAnswer?.failed(error);
-    this.#ownAnswer = undefined;
+    this.#repeated.lost(error);
     this.#state = this.#state === 'opening' ? 'new' : 'away';
     // What still waited must not go out later: its callers are about to be told that it failed.
     const queued = this.#takeQueue();
@@ -264,24 +258,18 @@ export class UpstreamSession implements UpstreamListener {
   }
 
   async #greetThenGoOn(initialized: QueuedCall, transport: UpstreamTransport): Promise<void> {
-    if (this.#isListening) await this.#greet(initialized, transport);
+    if (this.#isListening) await greet(initialized, transport, this.#timers);
     else {
-      await this.#briefly(initialized.sendOver(transport));
+      await briefly(initialized.sendOver(transport), this.#timers);
       this.#openGeneralStreamSoon();
     }
     if (this.#state === 'waiting' && this.#transport === transport) this.#becomeReady(transport);
   }
 
-  /** Says `initialized` and opens the general stream. What becomes of either shows in the calls that follow. */
-  async #greet(initialized: QueuedCall, transport: UpstreamTransport): Promise<void> {
-    await this.#briefly(initialized.sendOver(transport));
-    await this.#briefly(transport.openGeneralStream());
-  }
-
   /** Many a session is over before anybody could hear what the server says unasked: such a one needs no stream for it. */
   #openGeneralStreamSoon(): void {
     this.#isGeneralStreamDue = true;
-    this.#upstream.dependencies.timers.schedule(GENERAL_STREAM_DELAY_MS, () => this.#openDueStream());
+    this.#timers.schedule(GENERAL_STREAM_DELAY_MS, () => this.#openDueStream());
   }
 
   /** Somebody hears what the server says unasked. */
@@ -300,19 +288,8 @@ export class UpstreamSession implements UpstreamListener {
   }
 
   async #openThenGoOn(transport: UpstreamTransport): Promise<void> {
-    await this.#briefly(transport.openGeneralStream());
+    await briefly(transport.openGeneralStream(), this.#timers);
     if (this.#state === 'waiting' && this.#transport === transport) this.#becomeReady(transport);
-  }
-
-  #briefly(work: Promise<unknown>): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = this.#upstream.dependencies.timers.schedule(COURTESY_MS, resolve);
-      const settle = (): void => {
-        timer.cancel();
-        resolve();
-      };
-      work.then(settle, settle);
-    });
   }
 
   /** A fresh upstream session under the same client session. One at a time; everything that comes meanwhile waits for it. */
@@ -322,10 +299,9 @@ export class UpstreamSession implements UpstreamListener {
     const epoch = this.#epoch;
     let timer: Timer | undefined;
     try {
-      const { timers } = this.#upstream.dependencies;
       const { connectMs } = this.#upstream.options.timeouts;
       const deadline = new Promise<never>((_, reject) => {
-        timer = timers.schedule(connectMs, () => {
+        timer = this.#timers.schedule(connectMs, () => {
           reject(new UpstreamTimeoutError('the upstream session could not be opened again in time', 'no'));
         });
       });
@@ -339,7 +315,7 @@ export class UpstreamSession implements UpstreamListener {
       this.#state = 'away';
       const failure = asFinalFailure(error as UpstreamError);
       for (const call of this.#takeQueue()) call.failed(failure);
-      this.#ownAnswer?.abort();
+      this.#repeated.abort();
       await this.#dropTransport();
     } finally {
       timer?.cancel();
@@ -350,42 +326,10 @@ export class UpstreamSession implements UpstreamListener {
     const kind = this.#upstream.candidates[0] as UpstreamKind;
     const transport = this.#adopt(kind);
     await transport.start();
-    await this.#repeatInitialize(transport);
-    const { initialized } = this.#handshake;
-    if (initialized !== undefined) {
-      await this.#greet(new QueuedCall(initialized, NOBODY, undefined), transport);
-    }
-    for (const message of this.#handshake.state) await this.#repeatRequest(transport, message);
+    await this.#repeated.say(this.#handshake, transport, (version) => {
+      this.#protocolVersion = version;
+    });
     return transport;
-  }
-
-  async #repeatInitialize(transport: UpstreamTransport): Promise<void> {
-    const { initialize } = this.#handshake;
-    if (initialize === undefined) throw new UpstreamFailedError('the session is not initialized', 'no');
-    const answer = await this.#request(transport, initialize);
-    const version = answer.isError ? undefined : readInitializeResult(answer);
-    if (version === undefined) throw new UpstreamFailedError('the upstream refused to initialize again', 'no');
-    transport.setProtocolVersion(version);
-    this.#protocolVersion = version;
-  }
-
-  /** Log level and subscriptions: an error answer is the server's right, and no reason to give the session up. */
-  async #repeatRequest(transport: UpstreamTransport, message: Message): Promise<void> {
-    await this.#request(transport, message);
-  }
-
-  /** Sends the client's own request once more, under an id of ours. */
-  #request(transport: UpstreamTransport, message: Message): Promise<Message> {
-    this.#ownIds += 1;
-    const request = new OwnRequest(`gw:${this.#ownIds}`);
-    this.#ownAnswer = request;
-    const params = JSON.parse(message.raw.toString()) as { params?: object };
-    request.call = transport.send(
-      ownRequest(request.id, message.method ?? '', params.params ?? {}),
-      request,
-      undefined,
-    );
-    return request.answer;
   }
 
   #adopt(kind: UpstreamKind): UpstreamTransport {
@@ -399,6 +343,10 @@ export class UpstreamSession implements UpstreamListener {
   #becomeReady(transport: UpstreamTransport): void {
     this.#state = 'ready';
     for (const call of this.#takeQueue()) call.dispatch(transport);
+  }
+
+  get #timers(): TimerWheel {
+    return this.#upstream.dependencies.timers;
   }
 
   get #isClosed(): boolean {
@@ -427,44 +375,6 @@ export class UpstreamSession implements UpstreamListener {
     await this.#releaseTransport()?.close();
   }
 }
-
-/** A request the gateway itself makes of the upstream. */
-class OwnRequest implements Delivery {
-  readonly id: string;
-  readonly answer: Promise<Message>;
-  call: UpstreamCall | undefined;
-  #resolve!: (message: Message) => void;
-  #reject!: (error: UpstreamError) => void;
-
-  constructor(id: string) {
-    this.id = id;
-    this.answer = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    // Whoever awaits it hears of a failure; a timed-out re-connection no longer does.
-    this.answer.catch(() => {});
-  }
-
-  answered(message: Message): void {
-    this.#resolve(message);
-  }
-
-  accepted(): void {}
-
-  primed(): void {}
-
-  failed(error: UpstreamError): void {
-    this.#reject(error);
-  }
-
-  /** Nobody waits any more; the upstream may never answer. */
-  abort(): void {
-    this.call?.abort();
-  }
-}
-
-const NOBODY: Delivery = { accepted: () => {}, primed: () => {}, failed: () => {} };
 
 /** To the one who waits, no transport that fits is simply an upstream that cannot be used. */
 function asFinalFailure(error: UpstreamError): UpstreamError {
