@@ -1,44 +1,30 @@
 /** Requests of the revision without sessions: each goes to the upstream by itself, and nothing of it is kept when it is answered. */
 import { background } from '../core/background.js';
-import type { Timer } from '../core/timer-wheel.js';
-import type { Caller, StatelessStream, StatelessStreamOwner } from '../downstream/client-session.js';
+import type { Caller, StatelessStream } from '../downstream/client-session.js';
 import { UnsupportedVersionError } from '../downstream/errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { MODERN_VERSION } from '../protocol/eras.js';
-import { ownNotification, resultResponse } from '../protocol/json-rpc.js';
 import type { Message, RequestId } from '../protocol/message.js';
 import { Method } from '../protocol/methods.js';
-import type { AnswerHints, UpstreamError } from '../protocol/transport.js';
+import type { UpstreamError } from '../protocol/transport.js';
 import { EraProbe, meansLegacy } from '../upstream/era-probe.js';
 import { CircuitOpenError, UpstreamTimeoutError } from '../upstream/errors.js';
 import { renderHeaders } from '../upstream/http/headers.js';
 import { StatelessCall, type StatelessDelivery } from '../upstream/stateless-call.js';
 import { failureAnswer } from './answers.js';
 import { DiscoverCache } from './discover-cache.js';
-import { Exchange, type ExchangeOutcome, type ExchangeOwner, type ExchangeTimeouts, type Timing } from './exchange.js';
+import type { Timing } from './exchange.js';
 import { forwardedHeaders } from './forwarded-headers.js';
 import { shownCapabilities } from './capabilities.js';
 import { statelessClientInfoOf } from './client-info.js';
 import { type GateContext, judge, type Verdict } from './gate.js';
 import type { Grant } from './grant.js';
 import type { Route } from './route.js';
-import type { CallContext } from './ruling.js';
-import { shownAnswer } from './shown-answer.js';
+import { StatelessExchange, type ToolListener, TRY_AGAIN } from './stateless-exchange.js';
 import { narrowed } from './subscriptions.js';
-import { countsAgainstUpstream } from './upstream-verdict.js';
 
 type Request = Message & { readonly id: RequestId; readonly method: string };
 
-const TRY_AGAIN: AnswerHints = { status: 503, retryAfterMs: 1000 };
-const SUBSCRIPTION_META = 'io.modelcontextprotocol/subscriptionId';
-
-/** As far as it is looked at here. */
-interface ListenRequest {
-  readonly params?: { readonly notifications?: { readonly toolsListChanged?: unknown } };
-}
-
-/** A subscription may be silent for as long as it likes. */
-const NO_TIMEOUTS: ExchangeTimeouts = { idleMs: 2 ** 31, totalMs: 2 ** 31 };
 const BASE_HEADERS = renderHeaders([
   ['content-type', 'application/json'],
   ['accept', 'application/json, text/event-stream'],
@@ -220,159 +206,6 @@ export class StatelessTraffic {
     }
     const forwarded = forwardedHeaders(this.#route.upstream.options.forwardHeaders, caller.headers) ?? '';
     return BASE_HEADERS + renderHeaders(mirrored) + forwarded;
-  }
-}
-
-/** A client without a session that listens. */
-export interface ToolListener {
-  readonly context: CallContext;
-  tellToolsChanged(): void;
-}
-
-interface StatelessExchangeHooks {
-  settled(): void;
-  /** Sees the answer before the client does. */
-  answer(message: Message): Message;
-  failed(error: UpstreamError): void;
-}
-
-/** One request under way: joins the exchange, the call upstream and the client's stream. */
-class StatelessExchange implements ExchangeOwner, StatelessDelivery, StatelessStreamOwner, ToolListener {
-  readonly #route: Route;
-  readonly #request: Request;
-  readonly #stream: StatelessStream;
-  readonly #hooks: StatelessExchangeHooks;
-  readonly #exchange: Exchange;
-  readonly #call: StatelessCall;
-  #wasNotified = false;
-
-  constructor(
-    route: Route,
-    request: Request,
-    stream: StatelessStream,
-    grant: Grant,
-    timing: Timing,
-    hooks: StatelessExchangeHooks,
-  ) {
-    this.#route = route;
-    this.#request = request;
-    this.#stream = stream;
-    this.#hooks = hooks;
-    const timeouts = request.method === Method.listen ? NO_TIMEOUTS : route.upstream.options.timeouts;
-    this.#exchange = new Exchange(this, request, request.id, stream, timeouts, grant, timing);
-    this.#call = new StatelessCall(route.upstream, request, this);
-    this.#exchange.call = this.#call;
-    stream.setOwner(this);
-  }
-
-  start(headers: string): void {
-    this.#call.start(headers);
-    this.#exchange.sent();
-  }
-
-  /** Not before the acknowledgement, which has to be the first message of a subscription. */
-  get wantsToolChanges(): boolean {
-    if (!this.#wasNotified || this.#exchange.isSettled) return false;
-    const { params } = JSON.parse(this.#request.raw.toString()) as ListenRequest;
-    return params?.notifications?.toolsListChanged === true;
-  }
-
-  get context(): CallContext {
-    return { ...this.#exchange.grant.context, nowMs: Date.now() };
-  }
-
-  tellToolsChanged(): void {
-    if (this.#exchange.isSettled) return;
-    const meta = { [SUBSCRIPTION_META]: this.#request.id };
-    this.#stream.send(ownNotification(Method.toolsChanged, { _meta: meta }));
-  }
-
-  endGracefully(): void {
-    if (this.#exchange.isSettled) return;
-    const meta = { [SUBSCRIPTION_META]: this.#request.id };
-    this.#call.abort();
-    const answer = resultResponse(this.#request.id, JSON.stringify({ resultType: 'complete', _meta: meta }));
-    this.#exchange.answered(answer, this.now());
-  }
-
-  accepted(): void {
-    this.#exchange.accepted();
-  }
-
-  primed(): void {
-    this.#exchange.primed();
-  }
-
-  failed(error: UpstreamError): void {
-    this.#hooks.failed(error);
-    if (this.#request.method !== Method.discover || this.#exchange.isSettled) {
-      this.#exchange.failed(error);
-      return;
-    }
-    const answer = failureAnswer(this.#request.id, this.#request.method, error, 'modern');
-    this.#exchange.failedWith(error, () => this.#stream.answer(answer, TRY_AGAIN));
-  }
-
-  onMessage(message: Message, status: number): void {
-    const readAtMs = this.#route.upstream.lastReadAtMs;
-    this.#exchange.touch(readAtMs);
-    if (message.kind === 'notification') {
-      this.#wasNotified = true;
-      this.#stream.send(message);
-    } else if (message.kind === 'response' && message.id === this.#request.id) {
-      const shown = shownAnswer(this.#route.lists, this.#exchange, this.#hooks.answer(message));
-      if (!(shown instanceof Promise)) this.#answer(shown, status, readAtMs);
-      else
-        background(
-          shown.then((late) => this.#answer(late, status, readAtMs)),
-          this.#route.logger,
-          'answer_failed',
-        );
-    } else if (message.kind === 'request') {
-      // Servers of this revision ask by their answers and not by requests of their own.
-      this.#route.logger.warn('upstream_garbage', 'dropped a request of a stateless upstream');
-    }
-  }
-
-  #answer(answer: Message, status: number, readAtMs: number): void {
-    this.#exchange.answeredWith(answer.isError, readAtMs, () => this.#stream.answer(answer, { status }));
-  }
-
-  gone(): void {
-    this.#exchange.drop();
-  }
-
-  pressed(isPressed: boolean): void {
-    if (isPressed) this.#call.pause();
-    else this.#call.resume();
-  }
-
-  settled(_exchange: Exchange, outcome: ExchangeOutcome, error: UpstreamError | undefined): void {
-    const { admission, upstream } = this.#route;
-    admission.leave(upstream);
-    this.#exchange.grant.note?.write(outcome);
-    if (outcome === 'ok' || outcome === 'error') upstream.succeeded();
-    else if (error !== undefined && countsAgainstUpstream(error)) upstream.failed();
-    this.#hooks.settled();
-  }
-
-  closed({ method }: Exchange, outcome: ExchangeOutcome, durationMs: number, overheadMs: number): void {
-    this.#route.requestClosed(method, outcome, durationMs, overheadMs);
-  }
-
-  /** Closing the stream is the cancellation, and the exchange does that. */
-  timedOut(): void {}
-
-  isWaitingForClient(): boolean {
-    return false;
-  }
-
-  now(): number {
-    return this.#route.clock.now();
-  }
-
-  schedule(delayMs: number, callback: () => void): Timer {
-    return this.#route.timers.schedule(delayMs, callback);
   }
 }
 
