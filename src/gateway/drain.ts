@@ -1,6 +1,7 @@
 /** How a gateway stops without dropping what is under way: what others can go on with goes to them, everything else is waited for. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { HttpListener } from '../downstream/http-listener.js';
+import { UpstreamFailedError } from '../upstream/errors.js';
 import type { Admission } from './admission.js';
 import type { Replication } from './replication.js';
 import type { Route } from './route.js';
@@ -14,6 +15,8 @@ export interface DrainContext {
 
 /** How often it is looked whether everything has finished. */
 const POLL_MS = 20;
+/** How long the last sessions may take to be handed over once nothing is under way on them. */
+const LAST_DEPARTURES_MS = 1000;
 /** How long connections may take to end once nothing is under way on them, as far as is known. */
 const CONNECTIONS_MS = 1000;
 
@@ -28,8 +31,24 @@ export async function drain(context: DrainContext, timeoutMs: number): Promise<n
   listener.drain();
   for (const route of context.routes()) route.stateless.endSubscriptions();
   while (!isQuiet(context) && Date.now() < deadlineMs) await delay(POLL_MS);
-  if (replication !== undefined) await endConnections(context, replication, deadlineMs);
-  return admission.inFlight;
+  const cut = admission.inFlight;
+  if (replication !== undefined) {
+    await handOverTheRest(context);
+    await endConnections(context, replication, deadlineMs);
+  }
+  return cut;
+}
+
+/** The time is up: what is under way is answered as it stands, so that its sessions need not end with it. */
+async function handOverTheRest({ routes }: DrainContext): Promise<void> {
+  const stopping = new UpstreamFailedError('the gateway is stopping', 'unknown');
+  const departures = routes().flatMap((route) =>
+    [...route.sessions.sessions].map((session) => {
+      session.endExchanges(stopping);
+      return session.depart();
+    }),
+  );
+  await Promise.race([Promise.all(departures), delay(LAST_DEPARTURES_MS, undefined, { ref: false })]);
 }
 
 function isQuiet({ admission, replication, routes }: DrainContext): boolean {

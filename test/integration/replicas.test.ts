@@ -415,6 +415,22 @@ describe('a replica that stops', () => {
     expect(upstream.state.executions.get('second')).toBe(1);
   });
 
+  test('cuts a call that takes longer than it may wait, and hands the session over all the same', async () => {
+    const [a, b] = await startPair({ server: { drain: { timeout: '500ms' } } });
+    const client = kept(await openReady('sse', a, 'sdk-streamable-http'));
+    const { lastEventId } = client.stream;
+    const params = { name: 'slow', arguments: { steps: 1, delayMs: 20_000, nonce: 'cut' } };
+    await client.post({ jsonrpc: '2.0', id: 'cut', method: 'tools/call', params });
+    await waitFor('the call to start', () => upstream.state.executions.get('cut'), PATIENCE_MS);
+    await within('the replica to stop', a.gateway.stop(), PATIENCE_MS);
+    const there = at(client, b, 'sdk-streamable-http');
+    kept(await there.resume(lastEventId));
+    const { result } = await there.answer('cut');
+    expect(result?.['_meta']).toMatchObject({ 'mcp-gateway/error': { executed: 'unknown' } });
+    expect(textOf((await there.request('tools/call', echo('after'))).result)).toBe('after');
+    expect(upstream.state.executions.get('cut')).toBe(1);
+  });
+
   test('opens new sessions elsewhere while it waits', async () => {
     const [a, b] = await startPair(PATIENT);
     const client = await openReady('streamable-http', a, 'sdk-streamable-http');
