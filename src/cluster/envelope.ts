@@ -2,7 +2,6 @@
  * What one replica tells another about a request that it passes on: who calls, from where, and which replica is meant.
  * Whether it may be believed is decided in `forward-seal.ts`.
  */
-import { LRUCache } from 'lru-cache';
 import type { Principal } from '../auth/principal.js';
 
 /** What the edge found out about a request, so that the owner need not. */
@@ -38,59 +37,20 @@ const KINDS: ReadonlySet<unknown> = new Set<Principal['kind']>(['anonymous', 'ap
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Principals as text: those who call once call again. */
-const written = new WeakMap<Principal, string>();
-const MAX_KNOWN = 10_000;
-const MAX_KNOWN_CHARS = 4 * 1024 * 1024;
-
-/** Principals that were read before, by their text. Only for texts that are known to be of a replica of ours. */
-export class KnownPrincipals {
-  readonly #byText = new LRUCache<string, Principal>({
-    max: MAX_KNOWN,
-    maxSize: MAX_KNOWN_CHARS,
-    sizeCalculation: (_, text) => text.length,
-  });
-
-  /** @returns undefined when the text is no principal */
-  read(text: string): Principal | undefined {
-    let principal = this.#byText.get(text);
-    if (principal !== undefined) return principal;
-    principal = readPrincipal(asFields(decodeJson(text)));
-    if (principal !== undefined) this.#byText.set(text, principal);
-    return principal;
-  }
-}
-
-/** The principal and the rest apart, so that each need be written, and read, once for many requests. */
-export function encodeEnvelope({ principal, ...rest }: Envelope): string {
-  return `${encodePrincipal(principal)}.${encodeJson(rest)}`;
+export function encodeEnvelope(envelope: Envelope): string {
+  return Buffer.from(JSON.stringify(envelope)).toString('base64url');
 }
 
 /** @returns undefined when the text is no envelope that this version knows */
-export function decodeEnvelope(text: string, known = new KnownPrincipals()): Envelope | undefined {
-  const dot = text.indexOf('.');
-  const fields = asFields(decodeJson(text.slice(dot + 1)));
-  const principal = dot === -1 ? undefined : known.read(text.slice(0, dot));
+export function decodeEnvelope(text: string): Envelope | undefined {
+  const fields = asFields(parseJson(Buffer.from(text, 'base64url').toString()));
+  const principal = readPrincipal(asFields(fields?.['principal']));
   const body = readBody(asFields(fields?.['body']));
   if (fields?.['v'] !== 1 || principal === undefined || body === undefined) return undefined;
   const { to, from, at, nonce, ip, publicPrefix, flags } = fields;
   if (!isText(to) || !isText(from) || !isText(nonce) || !isText(ip) || !isText(publicPrefix)) return undefined;
   if (typeof at !== 'number' || !areFlags(flags)) return undefined;
   return { v: 1, to, from, at, nonce, principal, ip, publicPrefix, body, ...(flags === undefined ? {} : { flags }) };
-}
-
-function encodePrincipal(principal: Principal): string {
-  let text = written.get(principal);
-  if (text === undefined) written.set(principal, (text = encodeJson(principal)));
-  return text;
-}
-
-function encodeJson(value: unknown): string {
-  return Buffer.from(JSON.stringify(value)).toString('base64url');
-}
-
-function decodeJson(text: string): unknown {
-  return parseJson(Buffer.from(text, 'base64url').toString());
 }
 
 function readPrincipal(fields: Fields | undefined): Principal | undefined {
