@@ -27,6 +27,8 @@ export interface Heartbeat {
   readonly policyVersion: number;
   /** Another one than before: the memory has lost what it held. */
   readonly generation: string;
+  /** The time of the memory, in milliseconds since 1970: the one clock that all replicas have in common. */
+  readonly timeMs: number;
 }
 
 /** Where replicas are registered. */
@@ -71,6 +73,8 @@ export class Fleet {
   /** Of the last heartbeat that arrived. */
   #lastBeatMs: number;
   #isBeating = false;
+  /** By how much the clock of the memory is ahead of this process's, in milliseconds. */
+  #ahead = 0;
   #generation: string | undefined;
 
   constructor(me: Member, store: FleetStore, clock: Clock, logger: Logger, listener: FleetListener) {
@@ -100,6 +104,11 @@ export class Fleet {
 
   isLive(id: string): boolean {
     return this.#live.has(id);
+  }
+
+  /** As all replicas agree on it, however their own clocks stand; milliseconds since 1970. */
+  get sharedTimeMs(): number {
+    return this.#clock.wallTimeMs() + this.#ahead;
   }
 
   /** Also one that is gone. */
@@ -164,7 +173,8 @@ export class Fleet {
   async #beat(): Promise<void> {
     this.#isBeating = true;
     try {
-      const { members, policyVersion, generation } = await this.#store.beat(this.#me, LEASE_MS);
+      const { members, policyVersion, generation, timeMs } = await this.#store.beat(this.#me, LEASE_MS);
+      this.#ahead = timeMs - this.#clock.wallTimeMs();
       if (this.#generation !== undefined && generation !== this.#generation) this.#listener.memoryLost();
       this.#generation = generation;
       this.#noteBeat();

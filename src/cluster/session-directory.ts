@@ -30,6 +30,6 @@ export interface SessionDirectory {
   remove(session: OwnedSession): boolean;
   /** Keeps it from expiring. Not waited for. */
   touch(key: SessionKey, ttlMs: number): void;
-  /** @returns of each whether it is still this replica's; one that nobody has written down is */
-  areOwned(sessions: readonly OwnedSession[]): Promise<readonly boolean[]>;
+  /** @returns of each whether it is still this replica's; undefined: it is not written down */
+  areOwned(sessions: readonly OwnedSession[]): Promise<readonly (boolean | undefined)[]>;
 }

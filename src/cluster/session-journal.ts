@@ -32,6 +32,8 @@ export interface SequenceSource {
 export const MAX_KEPT_BYTES = 64 * 1024;
 /** A stream that is silent keeps from being trimmed what others have said since it was opened. */
 const MAX_ENTRIES = 4096;
+/** What the memory can be asked for at once without keeping anybody waiting. */
+const MAX_BYTES = 2 * 1024 * 1024;
 
 /** An entry counts in its own place only: not moved, not twice, and not as something else of its session. */
 export function entryContext(key: SessionKey, sequence: number): string {
@@ -50,6 +52,8 @@ export class SessionJournal implements StreamJournal {
   /** Where counting begins of what has come together since it was last written as a whole. */
   #longFrom = 0;
   #lastSequence = 0;
+  /** Appended since then, trimmed or not. */
+  #bytes = 0;
   /** Something could not be written down: the whole has to be written anew. */
   #isTorn = false;
   #isOver = false;
@@ -67,6 +71,7 @@ export class SessionJournal implements StreamJournal {
 
   /** More has come together than could be trimmed: written anew, it is what the streams hold. */
   get isLong(): boolean {
+    if (this.#bytes > MAX_BYTES) return true;
     return this.#lastSequence - Math.max(this.#keptFrom, this.#longFrom) > MAX_ENTRIES;
   }
 
@@ -118,6 +123,7 @@ export class SessionJournal implements StreamJournal {
     // What the streams no longer hold was given out all the same.
     if (reached > (entries.at(-1)?.sequence ?? -1) + 1) entries.push({ sequence: reached, entry: { kind: 'reached' } });
     this.#longFrom = reached;
+    this.#bytes = 0;
     const stored = entries.map(({ sequence, entry }) => ({ sequence, sealed: this.#seal(sequence, entry) }));
     this.#isTorn = !this.#store.rewrite(this.#session, stored, ttlMs);
   }
@@ -139,6 +145,7 @@ export class SessionJournal implements StreamJournal {
     if (this.#isTorn || this.#isOver) return;
     this.#lastSequence = sequence;
     const stored = { sequence, sealed: this.#seal(sequence, entry) };
+    this.#bytes += stored.sealed.length;
     this.#isTorn = !this.#store.append(this.#session, stored, this.#takeKeepFrom());
   }
 

@@ -7,18 +7,24 @@ const PER_QUESTION = 200;
 const PAUSE_MS = 100;
 
 /**
- * Gives up what others have taken. Asks until the shared memory answers: without it nobody can know.
+ * Gives up what others have taken, or have taken and ended. Asks until the shared memory answers: without it nobody can know.
  *
+ * @param isMemoryYoung What is not written down may just not be written down yet.
  * @returns how many sessions were another's
  */
-export async function reclaim(copies: SessionCopies, directory: SessionDirectory): Promise<number> {
+export async function reclaim(
+  copies: SessionCopies,
+  directory: SessionDirectory,
+  isMemoryYoung: () => boolean,
+): Promise<number> {
   let lost = 0;
   const all = copies.all;
   for (let start = 0; start < all.length; start += PER_QUESTION) {
     const asked = all.slice(start, start + PER_QUESTION);
     const areOwned = await askUntilKnown(asked, directory);
     for (const [index, copy] of asked.entries()) {
-      if (areOwned[index] !== false) continue;
+      const isOwned = areOwned[index] ?? (copy.isDue || isMemoryYoung());
+      if (isOwned) continue;
       lost += 1;
       copy.session.forsake();
     }
@@ -26,7 +32,10 @@ export async function reclaim(copies: SessionCopies, directory: SessionDirectory
   return lost;
 }
 
-async function askUntilKnown(copies: readonly SessionCopy[], directory: SessionDirectory): Promise<readonly boolean[]> {
+async function askUntilKnown(
+  copies: readonly SessionCopy[],
+  directory: SessionDirectory,
+): Promise<readonly (boolean | undefined)[]> {
   for (;;) {
     try {
       return await directory.areOwned(copies.map(({ owned }) => owned));

@@ -78,6 +78,8 @@ export class Replication {
   readonly #listener: PeerListener;
   readonly #directory: RedisSessionDirectory;
   readonly #journals: RedisJournalStore;
+  /** Requests between replicas are dated by it. */
+  readonly #sharedClock: Clock;
   #host: ReplicationHost | undefined;
   #finder: SessionFinder | undefined;
   #timers: NodeJS.Timeout[] = [];
@@ -106,7 +108,9 @@ export class Replication {
     const secrets = new ClusterSecrets(cluster.secrets);
     let receive: (forwarded: ForwardedRequest) => void = ({ response }) => response.writeHead(503).end();
     let maxBodyBytes = (): number => 0;
-    const seal = { keys: secrets.keysFor('forward'), clock: context.clock };
+    let sharedTimeMs = (): number => context.clock.wallTimeMs();
+    const clock: Clock = { now: () => context.clock.now(), wallTimeMs: () => sharedTimeMs() };
+    const seal = { keys: secrets.keysFor('forward'), clock };
     const listener = new PeerListener(
       { listen: cluster.listen, replicaId: context.replica, maxBodyBytes: () => maxBodyBytes() },
       { ...seal, logger: context.logger },
@@ -117,6 +121,7 @@ export class Replication {
       const address = cluster.advertise ?? `http://${reachableHost(cluster.listen.host)}:${port}`;
       const replication = new Replication(link, secrets, listener, address, options, context);
       receive = (forwarded) => replication.#receive(forwarded);
+      sharedTimeMs = () => replication.#fleet.sharedTimeMs;
       maxBodyBytes = () => replication.#host?.maxBodyBytes() ?? 0;
       return replication;
     } catch (error) {
@@ -135,6 +140,7 @@ export class Replication {
   ) {
     const { replica, clock, logger } = context;
     this.#context = context;
+    this.#sharedClock = { now: () => clock.now(), wallTimeMs: () => this.#fleet.sharedTimeMs };
     this.link = link;
     this.#listener = listener;
     this.sealer = new Sealer(secrets.keysFor('payload'));
@@ -142,7 +148,7 @@ export class Replication {
     this.idKeys = secrets.keysFor('session-id');
     this.#directory = new RedisSessionDirectory(link, replica);
     this.#journals = new RedisJournalStore(link, (session) => this.copies.taken(session));
-    this.#peers = new Peers(replica, { keys: secrets.keysFor('forward'), clock }, new TimerWheel());
+    this.#peers = new Peers(replica, { keys: secrets.keysFor('forward'), clock: this.#sharedClock }, new TimerWheel());
     this.#fence = new Fence(() => this.#fleet.checkAwake());
     const me: Member = { id: replica, hash: replicaHash(replica), address, version: VERSION, isDraining: false };
     this.#fleet = new Fleet(me, new RedisFleetStore(link, this.sealer), clock, logger, {
@@ -294,7 +300,7 @@ export class Replication {
   }
 
   async #reclaimSessions(): Promise<void> {
-    const lost = await reclaim(this.copies, this.#directory);
+    const lost = await reclaim(this.copies, this.#directory, () => this.#isMemoryYoung);
     this.#isReclaiming = false;
     if (lost > 0) {
       this.#context.logger.warn('sessions_lost', 'other replicas went on with sessions of this one', { lost });

@@ -23,7 +23,7 @@ if #old > 0 then
 end
 local live = redis.call('ZRANGEBYSCORE', KEYS[1], now - ARGV[3], '+inf')
 redis.call('SET', KEYS[4], ARGV[5], 'NX')
-return { redis.call('GET', KEYS[4]), redis.call('GET', KEYS[3]) or '0', live, redis.call('HMGET', KEYS[2], unpack(live)) }
+return { now, redis.call('GET', KEYS[4]), redis.call('GET', KEYS[3]) or '0', live, redis.call('HMGET', KEYS[2], unpack(live)) }
 `);
 
 const IS_LEASED = new Script(`
@@ -47,9 +47,9 @@ export class RedisFleetStore implements FleetStore {
     const keys = [fleetMembers, fleetFacts, policyVersion, fleetGeneration];
     const args = [me.id, sealMember(me, this.#sealer), leaseMs, FORGET_AFTER_MS, randomUUID()];
     const reply = await this.#link.run((redis) => BEAT.run(redis, keys, args));
-    const [generation, version, ids, facts] = reply as [string, string, string[], (string | null)[]];
+    const [timeMs, generation, version, ids, facts] = reply as [number, string, string, string[], (string | null)[]];
     const members = ids.flatMap((id, index) => openMember(id, facts[index], this.#sealer));
-    return { generation, policyVersion: Number(version), members };
+    return { timeMs, generation, policyVersion: Number(version), members };
   }
 
   async leave(id: string): Promise<void> {

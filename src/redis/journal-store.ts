@@ -31,14 +31,15 @@ export class RedisJournalStore implements JournalStore {
     this.#onTaken = onTaken;
   }
 
+  /** A journal that is gone is not begun anew: its session has ended, or the memory was emptied and all will be written again. */
   append(session: OwnedSession, { sequence, sealed }: StoredEntry, keepFrom: number | undefined): boolean {
     const { key, epoch } = session;
     const name = this.#link.keys.journal(key);
     const id = entryId(epoch, sequence);
     return this.#link.post(sealed.length + OVERHEAD_BYTES, async (redis) => {
       try {
-        if (keepFrom === undefined) await redis.xadd(name, id, FIELD, sealed);
-        else await redis.xadd(name, 'MINID', entryId(epoch, keepFrom), id, FIELD, sealed);
+        if (keepFrom === undefined) await redis.xadd(name, 'NOMKSTREAM', id, FIELD, sealed);
+        else await redis.xadd(name, 'NOMKSTREAM', 'MINID', entryId(epoch, keepFrom), id, FIELD, sealed);
       } catch (error) {
         if (isOvertaken(error)) this.#onTaken(session);
         throw error;

@@ -76,14 +76,14 @@ export class RedisSessionDirectory implements SessionDirectory {
     }
   }
 
-  async areOwned(sessions: readonly OwnedSession[]): Promise<readonly boolean[]> {
+  async areOwned(sessions: readonly OwnedSession[]): Promise<readonly (boolean | undefined)[]> {
     return Promise.all(sessions.map((session) => this.#isOwned(session)));
   }
 
-  async #isOwned({ key, epoch }: OwnedSession): Promise<boolean> {
+  async #isOwned({ key, epoch }: OwnedSession): Promise<boolean | undefined> {
     const name = this.#link.keys.session(key);
     const [owner, stored] = await this.#link.run((redis) => redis.hmget(name, 'owner', 'epoch'));
-    return stored == null || (owner === this.#me && Number(stored) === epoch);
+    return stored == null ? undefined : owner === this.#me && Number(stored) === epoch;
   }
 
   #keysOf(key: SessionKey): [string, string] {

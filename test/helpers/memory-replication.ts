@@ -104,12 +104,12 @@ export class MemoryDirectory implements SessionDirectory {
     this.log.push(`touch ${key} ${ttlMs}`);
   }
 
-  async areOwned(sessions: readonly OwnedSession[]): Promise<readonly boolean[]> {
+  async areOwned(sessions: readonly OwnedSession[]): Promise<readonly (boolean | undefined)[]> {
     this.log.push(`areOwned ${sessions.length}`);
     this.#answer();
     return sessions.map(({ key, epoch }) => {
       const stored = this.sessions.get(key);
-      return stored === undefined || (stored.owner === this.#me && stored.epoch === epoch);
+      return stored === undefined ? undefined : stored.owner === this.#me && stored.epoch === epoch;
     });
   }
 

@@ -232,7 +232,7 @@ describe('RedisSessionDirectory', () => {
     await other.take('retaken', 1);
     await me.take('retaken', 2);
     const asked = ['kept', 'taken', 'released', 'retaken', 'unwritten'].map((key) => ({ key, epoch: 1 }));
-    expect(await me.areOwned(asked)).toEqual([true, false, false, false, true]);
+    expect(await me.areOwned(asked)).toEqual([true, false, false, false, undefined]);
     expect(await me.areOwned([{ key: 'retaken', epoch: 3 }])).toEqual([true]);
   });
 
@@ -277,6 +277,7 @@ describe('RedisJournalStore', () => {
   }
 
   test('keeps entries byte for byte and in order, the first number too', async () => {
+    journals.rewrite(first, [], TTL_MS);
     const bytes = { sequence: 0, sealed: Buffer.from([0, 255, 13, 10, 128]) };
     expect(journals.append(first, bytes, undefined)).toBe(true);
     for (const sequence of [1, 5, 1000]) journals.append(first, entry(sequence), undefined);
@@ -285,6 +286,7 @@ describe('RedisJournalStore', () => {
   });
 
   test('takes nothing of a former owner once another has taken the session', async () => {
+    journals.rewrite(first, [], TTL_MS);
     journals.append(first, entry(1), undefined);
     await take(1);
     journals.append(first, entry(2), undefined);
@@ -298,6 +300,7 @@ describe('RedisJournalStore', () => {
   });
 
   test('is not written anew by a former owner either, before or after the next one has', async () => {
+    journals.rewrite(first, [], TTL_MS);
     journals.append(first, entry(1), undefined);
     await take(1);
     journals.rewrite(first, [entry(1, 'stale'), entry(2, 'stale')], TTL_MS);
@@ -310,7 +313,14 @@ describe('RedisJournalStore', () => {
     expect(overtaken).toEqual([1, 1]);
   });
 
+  test('is not begun by an entry: who ended the session may have removed it', async () => {
+    journals.append(first, entry(1), undefined);
+    journals.append(first, entry(2), 1);
+    expect(await journals.read(KEY)).toEqual([]);
+  });
+
   test('drops what is below the number it is told, exactly', async () => {
+    journals.rewrite(first, [], TTL_MS);
     for (let sequence = 0; sequence < 200; sequence += 1) journals.append(first, entry(sequence), undefined);
     journals.append(first, entry(200), 150);
     const kept = (await journals.read(KEY)).map(({ sequence }) => sequence);

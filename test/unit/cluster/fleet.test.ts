@@ -23,6 +23,7 @@ class FakeStore implements FleetStore {
   others: Member[] = [];
   policyVersion = 0;
   generation = 'first';
+  timeMs = 0;
   isAway = false;
   /** Until this is done, heartbeats are on their way. */
   hanging: Promise<void> | undefined;
@@ -31,7 +32,12 @@ class FakeStore implements FleetStore {
     this.beats.push(me);
     await this.hanging;
     if (this.isAway) throw new Error('away');
-    return { members: [me, ...this.others], policyVersion: this.policyVersion, generation: this.generation };
+    return {
+      members: [me, ...this.others],
+      policyVersion: this.policyVersion,
+      generation: this.generation,
+      timeMs: this.timeMs,
+    };
   }
 
   async leave(id: string): Promise<void> {

@@ -68,7 +68,12 @@ beforeEach(async () => {
   const journals = new MemoryJournals();
   directory = new MemoryDirectory('me', new Map(), journals);
   const heartbeats = {
-    beat: async (me: Member): Promise<Heartbeat> => ({ members: [me, ...live], policyVersion: 0, generation: '' }),
+    beat: async (me: Member): Promise<Heartbeat> => ({
+      members: [me, ...live],
+      policyVersion: 0,
+      generation: '',
+      timeMs: 0,
+    }),
     leave: async () => {},
     isLeased: async (id: string) => live.some((each) => each.id === id),
   };
