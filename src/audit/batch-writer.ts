@@ -23,7 +23,7 @@ export interface BatchWriterOptions {
   readonly maxBuffered: number;
   /** Everything up to this line, counted from 1 in the order pushed, is on disk. */
   readonly onSynced: (lines: number) => Promise<void>;
-  /** The interval is over: whoever has lines in hand pushes them now. */
+  /** What waits is about to be written: whoever has lines in hand pushes them now. */
   readonly onDue?: () => void;
   /** The first of a row of failures; the lines are kept and the write is repeated. */
   readonly onFailure: (error: unknown) => void;
@@ -100,6 +100,8 @@ export class BatchWriter {
 
   /** Writes what is waiting. Never rejects: failures are reported as events, and repeated. */
   flush(): Promise<void> {
+    // Whatever asks for it, the timer that would have asked for expected lines is about to go.
+    this.#options.onDue?.();
     this.#flushing ??= this.#drain().finally(() => {
       this.#flushing = undefined;
     });
@@ -181,7 +183,7 @@ export class BatchWriter {
 
   #armFlush(): void {
     this.#flushTimer ??= setTimeout(() => {
-      this.#options.onDue?.();
+      this.#flushTimer = undefined;
       void this.flush();
     }, FLUSH_INTERVAL_MS).unref();
   }

@@ -40,10 +40,11 @@ class FakeDisk {
   }
 }
 
-async function openWriter(disk: FakeDisk, maxBuffered = 1000) {
+async function openWriter(disk: FakeDisk, maxBuffered = 1000, onDue?: () => void) {
   const events: string[] = [];
   const writer = await BatchWriter.open('audit.jsonl', disk.open, {
     maxBuffered,
+    ...(onDue === undefined ? {} : { onDue }),
     onSynced: async (lines) => void events.push(`synced ${lines}`),
     onFailure: (error) => void events.push(`failure: ${error instanceof Error ? error.message : ''}`),
     onRecovery: () => void events.push('recovery'),
@@ -55,6 +56,25 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 describe('BatchWriter', () => {
+  test('asks for every line that it was told to expect, whatever else it is doing then', async () => {
+    const disk = new FakeDisk();
+    const expected: string[] = [];
+    const { writer } = await openWriter(disk, 1000, () => {
+      for (const line of expected.splice(0)) writer.push(line);
+    });
+    writer.push('first\n');
+    // Written after 200 ms, and synced 500 ms later: the second is announced shortly before that.
+    await vi.advanceTimersByTimeAsync(650);
+    expected.push('second\n');
+    writer.expectLine();
+    await vi.advanceTimersByTimeAsync(250);
+    expect(disk.text).toBe('first\nsecond\n');
+    expected.push('third\n');
+    writer.expectLine();
+    await vi.advanceTimersByTimeAsync(250);
+    expect(disk.text).toBe('first\nsecond\nthird\n');
+  });
+
   test('writes what came within 200 ms at once, and syncs it within a second', async () => {
     const disk = new FakeDisk();
     const { writer, events } = await openWriter(disk);
