@@ -47,7 +47,8 @@ export class UpstreamSession implements UpstreamListener {
   readonly #upstream: Upstream;
   readonly #listener: UpstreamSessionListener;
   #handshake: Handshake;
-  readonly #repeated: RepeatedHandshake;
+  /** Of the newest attempt: one that was overtaken asks and hears for itself alone. */
+  #repeated: RepeatedHandshake | undefined;
   #protocolVersion: string | undefined;
   #transport: UpstreamTransport | undefined;
   #state: State = 'new';
@@ -63,7 +64,6 @@ export class UpstreamSession implements UpstreamListener {
   constructor(upstream: Upstream, listener: UpstreamSessionListener, record?: UpstreamSessionRecord) {
     this.#upstream = upstream;
     this.#listener = listener;
-    this.#repeated = new RepeatedHandshake(upstream.dependencies.timers);
     this.#handshake = record === undefined ? new Handshake() : Handshake.from(record.handshake);
     if (record === undefined) return;
     upstream.learnKind(record.kind);
@@ -155,7 +155,7 @@ export class UpstreamSession implements UpstreamListener {
   onMessage(message: Message, related: Delivery | undefined): void {
     const delivery = related instanceof QueuedCall ? related.delivery : related;
     if (message.kind === 'response') {
-      if (this.#repeated.takeAnswer(message)) return;
+      if (this.#repeated?.takeAnswer(message) === true) return;
       if (this.#state === 'opening' && message.id === this.#handshake.initializeId) this.#onInitializeAnswer(message);
     }
     this.#listener.onMessage(message, delivery);
@@ -165,7 +165,7 @@ export class UpstreamSession implements UpstreamListener {
     if (this.#state === 'closed') return;
     this.#releaseTransport();
     this.#epoch += 1;
-    this.#repeated.lost(error);
+    this.#repeated?.lost(error);
     this.#state = this.#state === 'opening' ? 'new' : 'away';
     // What still waited must not go out later: its callers are about to be told that it failed.
     const queued = this.#takeQueue();
@@ -315,7 +315,7 @@ export class UpstreamSession implements UpstreamListener {
       this.#state = 'away';
       const failure = asFinalFailure(error as UpstreamError);
       for (const call of this.#takeQueue()) call.failed(failure);
-      this.#repeated.abort();
+      this.#repeated?.abort();
       await this.#dropTransport();
     } finally {
       timer?.cancel();
@@ -325,9 +325,11 @@ export class UpstreamSession implements UpstreamListener {
   async #connectAgain(): Promise<UpstreamTransport> {
     const kind = this.#upstream.candidates[0] as UpstreamKind;
     const transport = this.#adopt(kind);
+    const repeated = new RepeatedHandshake(this.#timers);
+    this.#repeated = repeated;
     await transport.start();
-    await this.#repeated.say(this.#handshake, transport, (version) => {
-      this.#protocolVersion = version;
+    await repeated.say(this.#handshake, transport, (version) => {
+      if (this.#transport === transport) this.#protocolVersion = version;
     });
     return transport;
   }
