@@ -19,6 +19,8 @@ export interface ClientSession {
   readonly id: string;
   /** Undefined until the server has answered `initialize`. */
   readonly protocolVersion: string | undefined;
+  /** Resolves when another replica may go on with it; undefined while it is to stay here. */
+  readonly departed: Promise<void> | undefined;
   /** The event streams of this session; they belong to the transport that opened it. */
   readonly streams: SessionStreams;
 

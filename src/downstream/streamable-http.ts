@@ -15,7 +15,7 @@ import type { Message } from '../protocol/message.js';
 import { Method } from '../protocol/methods.js';
 import { scanClientBody } from '../protocol/scan.js';
 import { InvalidMessageError } from '../protocol/scan-errors.js';
-import { SessionProtocolError, SessionUnknownError } from '../protocol/session-errors.js';
+import { SessionMovedError, SessionProtocolError, SessionUnknownError } from '../protocol/session-errors.js';
 import { errorResponse } from '../protocol/json-rpc.js';
 import type { ClientStream } from '../protocol/transport.js';
 import { readBody, refuseForeignBody } from './body.js';
@@ -137,6 +137,8 @@ function receiveBatch(exchange: HttpExchange, door: RouteDoor, messages: readonl
     throw new InvalidMessageError('initialize cannot be part of a batch');
   }
   const requests = messages.filter((message) => message.kind === 'request');
+  // As a whole, or some entries would be answered with errors that no client can do anything about.
+  if (session.departed !== undefined && requests.length > 0) throw new SessionMovedError(session.departed);
   if (requests.length === 0) sendEmpty(exchange.response, 202, exchange.headers);
   const reply =
     requests.length === 0 ? session.streams.general : new StreamableReply(exchange, session, NO_HEADERS, requests);

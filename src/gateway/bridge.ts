@@ -179,6 +179,10 @@ export class Bridge
     this.#tenure.forsake();
   }
 
+  get departed(): Promise<void> | undefined {
+    return this.#tenure.departed;
+  }
+
   get isBusy(): boolean {
     return this.#exchanges.size + this.#judging > 0;
   }

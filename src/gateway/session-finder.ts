@@ -77,6 +77,14 @@ type Place =
   /** The shared memory is away, and nothing else tells. */
   | { readonly kind: 'unknown' };
 
+/** An id that was found to be genuine, and whose it is. */
+interface BoundId {
+  readonly opened: OpenedSessionId;
+  readonly route: string;
+  /** Id of the caller. */
+  readonly principal: string;
+}
+
 interface Search {
   readonly endpoint: Endpoint;
   readonly id: string;
@@ -93,6 +101,8 @@ export class SessionFinder implements Elsewhere {
   readonly #owners = new LRUCache<string, string>({ max: MAX_KNOWN_OWNERS });
   /** Many requests of one session may wait for it at the same time. */
   readonly #lookUps: SharedQuestions<StoredSession | undefined>;
+  /** Opening an id costs as much as all the rest of passing a request on. Whoever it is not bound to gets nothing out of it here either. */
+  readonly #opened = new LRUCache<string, BoundId>({ max: MAX_KNOWN_OWNERS });
   #turn = 0;
   #searching = 0;
 
@@ -129,8 +139,14 @@ export class SessionFinder implements Elsewhere {
 
   /** @returns undefined when it is forged, or another's: refused like any unknown one, and nobody is asked */
   #openFor({ door }: Endpoint, { caller }: HttpExchange, id: string): OpenedSessionId | undefined {
+    const known = this.#opened.get(id);
+    if (known !== undefined) {
+      return known.route === door.prefix && known.principal === caller.principal.id ? known.opened : undefined;
+    }
     const opened = this.#dependencies.ids.open(id);
-    return opened?.isBoundTo(door.prefix, caller.principal.id) === true ? opened : undefined;
+    if (opened?.isBoundTo(door.prefix, caller.principal.id) !== true) return undefined;
+    this.#opened.set(id, { opened, route: door.prefix, principal: caller.principal.id });
+    return opened;
   }
 
   /** For a request that another replica passed on: takes its session if it may be taken. @returns whether it is here */
