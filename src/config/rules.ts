@@ -41,9 +41,16 @@ export function chooseDefault(
   if (named === undefined) return upstreams.length === 1 ? upstreams[0]?.prefix : undefined;
   const prefixes = upstreams.map((upstream) => upstream.prefix);
   if (prefixes.includes(named)) return named;
-  const hint = didYouMean(named, prefixes) ?? (prefixes.length > 0 ? `there are: ${prefixes.join(', ')}` : undefined);
+  const list = prefixes.length > 0 ? `there are: ${prefixes.join(', ')}` : undefined;
+  // What came from a variable may be a secret that stands in the wrong place.
+  const isHidden = ['upstreams', 'mcpServers', 'servers'].some((key) => holdsExpanded(source, key));
+  const hint = isHidden ? undefined : (didYouMean(named, prefixes) ?? list);
   report.problems.push(source.problem(['default'], 'no upstream has this prefix', { hint }));
   return undefined;
+}
+
+function holdsExpanded(source: ConfigSource, key: string): boolean {
+  return source.get([key]) !== undefined && source.holdsExpanded([key]);
 }
 
 /** Secrets of an upstream that stand in the file itself. */

@@ -27,7 +27,7 @@ export interface Allowances {
   /** Calls that may end with an error or a closed connection. Default: none. */
   readonly mayFail?: (call: Call) => boolean;
   /** Whether one call may be answered more than once, as after `kill -9`. Default: no. */
-  readonly mayRepeatAnswers?: boolean;
+  readonly mayRepeatAnswers?: boolean | ((call: Call) => boolean);
 }
 
 export class History {
@@ -90,6 +90,10 @@ export function endOf(call: Call): number | undefined {
   return known.length === 0 ? undefined : Math.min(...known);
 }
 
+function mayRepeat(call: Call, { mayRepeatAnswers = false }: Allowances): boolean {
+  return typeof mayRepeatAnswers === 'function' ? mayRepeatAnswers(call) : mayRepeatAnswers;
+}
+
 function* violationsOf(call: Call, executions: number, allowances: Allowances): Generator<string> {
   const { outcome, answers } = call;
   if (executions > 1) yield `executed ${executions} times`;
@@ -99,7 +103,7 @@ function* violationsOf(call: Call, executions: number, allowances: Allowances): 
   for (const { text } of answers) {
     if (text !== call.nonce && !text.startsWith('error ')) yield `the wire carried the answer of another: ${text}`;
   }
-  if (answers.length > 1 && allowances.mayRepeatAnswers !== true) yield `answered ${answers.length} times`;
+  if (answers.length > 1 && !mayRepeat(call, allowances)) yield `answered ${answers.length} times`;
   if (isGood(call) && executions === 0) yield 'answered without having been executed';
   if (!isGood(call) && outcome !== undefined && allowances.mayFail?.(call) !== true) yield 'failed';
 }
