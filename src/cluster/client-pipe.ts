@@ -3,9 +3,9 @@
  * What never became an answer is the caller's to deal with.
  */
 import type { ServerResponse } from 'node:http';
+import type { HttpCall, ResponseHeaders } from '../http-client/types.js';
 import type { ForwardFailure, ForwardSink } from './forwarder.js';
 import { answeredHeaders } from './passed-headers.js';
-import type { PeerCall, PeerResponseHeaders } from './peer-http.js';
 
 export interface PipeOutcome {
   /** The client may be answered in another way. */
@@ -31,7 +31,7 @@ export class ClientPipe implements ForwardSink {
   readonly #response: ServerResponse;
   readonly #extraHeaders: readonly string[];
   readonly #outcome: PipeOutcome;
-  #call: PeerCall | undefined;
+  #call: HttpCall | undefined;
   #status = 0;
   #headers: string[] = [];
   /** Of a whole body that came in one piece and is not written yet. */
@@ -70,14 +70,14 @@ export class ClientPipe implements ForwardSink {
     if (this.isEventStream && this.#isAtBoundary()) this.#endEarly(lastWords);
   }
 
-  onStart(call: PeerCall): void {
+  onStart(call: HttpCall): void {
     this.#call = call;
     this.#response.on('close', this.#onClose);
     this.#response.on('drain', this.#onDrain);
     if (this.#response.destroyed) this.#onClose();
   }
 
-  onHead(status: number, headers: PeerResponseHeaders): void {
+  onHead(status: number, headers: ResponseHeaders): void {
     this.#status = status;
     this.#headers = [...answeredHeaders(headers), ...this.#extraHeaders];
     this.#isEventStream = headers.get('content-type')?.startsWith('text/event-stream') === true;

@@ -3,10 +3,11 @@
  * Which replica that is, and what to do when it is not there, is decided by the caller.
  */
 import type { Principal } from '../auth/principal.js';
+import type { HttpClientError } from '../http-client/errors.js';
+import type { HttpCall, HttpRequester, ResponseHandler, ResponseHeaders } from '../http-client/types.js';
 import type { ForwardFacts } from './envelope.js';
 import { ForwardSigner, type RequestHead, type SealDependencies } from './forward-seal.js';
 import { type IncomingHeaders, passedHeaders, renderLines } from './passed-headers.js';
-import type { PeerCall, PeerHttp, PeerHttpError, PeerResponseHandler, PeerResponseHeaders } from './peer-http.js';
 import { PING_PATH, REFUSED_HEADER } from './peer-listener.js';
 
 export interface Peer {
@@ -39,8 +40,8 @@ export interface ForwardFailure {
 /** Is told of one answer; exactly one of `onEnd`, `onFailure` and `onNotOwner` is the last call, unless it aborts. */
 export interface ForwardSink {
   /** Before anything else. */
-  onStart(call: PeerCall): void;
-  onHead(status: number, headers: PeerResponseHeaders): void;
+  onStart(call: HttpCall): void;
+  onHead(status: number, headers: ResponseHeaders): void;
   onData(chunk: Buffer): void;
   onEnd(): void;
   onFailure(failure: ForwardFailure): void;
@@ -56,7 +57,7 @@ export interface ForwarderOptions {
 
 export interface ForwarderDependencies extends SealDependencies {
   /** The client for a peer, the same for as long as it is there. */
-  readonly httpFor: (peer: Peer) => PeerHttp;
+  readonly httpFor: (peer: Peer) => HttpRequester;
 }
 
 const NOT_OWNER = 421;
@@ -73,7 +74,7 @@ const PINGER: Principal = {
 export class Forwarder {
   readonly #signer: ForwardSigner;
   readonly #headersTimeoutMs: number | undefined;
-  readonly #httpFor: (peer: Peer) => PeerHttp;
+  readonly #httpFor: (peer: Peer) => HttpRequester;
 
   constructor({ replicaId, headersTimeoutMs }: ForwarderOptions, dependencies: ForwarderDependencies) {
     this.#signer = new ForwardSigner(replicaId, dependencies);
@@ -117,7 +118,7 @@ export class Forwarder {
 }
 
 /** Tells the sink what the gateway behind the peer's listener said, and keeps what the listener itself said from it. */
-class Answer implements PeerResponseHandler {
+class Answer implements ResponseHandler {
   readonly #sink: ForwardSink;
   #state: 'waiting' | 'answering' | 'over' = 'waiting';
 
@@ -125,7 +126,7 @@ class Answer implements PeerResponseHandler {
     this.#sink = sink;
   }
 
-  onHeaders(status: number, headers: PeerResponseHeaders): void {
+  onHeaders(status: number, headers: ResponseHeaders): void {
     this.#state = 'answering';
     if (status === NOT_OWNER) {
       this.#state = 'over';
@@ -144,7 +145,7 @@ class Answer implements PeerResponseHandler {
     if (this.#state === 'answering') this.#sink.onEnd();
   }
 
-  onError({ sent, reason }: PeerHttpError): void {
+  onError({ sent, reason }: HttpClientError): void {
     if (this.#state === 'over') return;
     const phase = this.#state === 'answering' ? 'answering' : sent === 'no' ? 'not-sent' : 'sent';
     this.#sink.onFailure({ phase, reason });
@@ -156,7 +157,7 @@ class PingSink implements ForwardSink {
   readonly #id: string;
   readonly #resolve: (isThere: boolean) => void;
   readonly #timer: NodeJS.Timeout;
-  #call: PeerCall | undefined;
+  #call: HttpCall | undefined;
   #text = '';
 
   constructor(id: string, timeoutMs: number, resolve: (isThere: boolean) => void) {
@@ -165,7 +166,7 @@ class PingSink implements ForwardSink {
     this.#timer = setTimeout(() => this.#finish(false), timeoutMs);
   }
 
-  onStart(call: PeerCall): void {
+  onStart(call: HttpCall): void {
     this.#call = call;
   }
 

@@ -1,4 +1,4 @@
-import { renderHeaders } from '../upstream/http/headers.js';
+import { renderHeaders } from '../http-client/headers.js';
 
 type IncomingHeaders = Readonly<Record<string, string | string[] | undefined>>;
 

@@ -7,7 +7,7 @@ import type { SealDependencies } from '../cluster/forward-seal.js';
 import type { TimerWheel } from '../core/timer-wheel.js';
 import type { Endpoint } from '../downstream/endpoints.js';
 import type { HttpExchange } from '../downstream/http-exchange.js';
-import { HttpClient } from '../upstream/http/client.js';
+import { HttpClient } from '../http-client/client.js';
 
 /**
  * `answered`: the client has its answer, or is gone. `not-owner`, `not-sent`: nobody has executed the request.

@@ -9,7 +9,7 @@ import { Method } from '../protocol/methods.js';
 import type { UpstreamError } from '../protocol/transport.js';
 import { EraProbe, meansLegacy } from '../upstream/era-probe.js';
 import { CircuitOpenError, UpstreamTimeoutError } from '../upstream/errors.js';
-import { renderHeaders } from '../upstream/http/headers.js';
+import { renderHeaders } from '../http-client/headers.js';
 import { StatelessCall, type StatelessDelivery } from '../upstream/stateless-call.js';
 import { failureAnswer } from './answers.js';
 import { DiscoverCache } from './discover-cache.js';

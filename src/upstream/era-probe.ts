@@ -8,8 +8,8 @@ import { ownRequest } from '../protocol/json-rpc.js';
 import type { Message } from '../protocol/message.js';
 import type { UpstreamError } from '../protocol/transport.js';
 import { UpstreamFailedError, UpstreamRefusedError, UpstreamTimeoutError } from './errors.js';
-import { HttpClientError } from './http/errors.js';
-import { renderHeaders } from './http/headers.js';
+import { HttpClientError } from '../http-client/errors.js';
+import { renderHeaders } from '../http-client/headers.js';
 import { StatelessCall, type StatelessDelivery } from './stateless-call.js';
 import type { Upstream } from './upstream.js';
 

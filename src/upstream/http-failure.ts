@@ -1,6 +1,6 @@
 import type { UpstreamError } from '../protocol/transport.js';
 import { UpstreamFailedError, UpstreamTimeoutError } from './errors.js';
-import type { HttpClientError, HttpFailure } from './http/errors.js';
+import type { HttpClientError, HttpFailure } from '../http-client/errors.js';
 
 const SENTENCES: Readonly<Record<HttpFailure, string>> = {
   connect: 'the upstream cannot be reached',

@@ -2,8 +2,8 @@
  * HTTP to an upstream with the gateway's own token on every request. A token that the upstream refuses is replaced once;
  * the request goes out again only where that is safe by its own account.
  */
-import { HttpClientError } from './http/errors.js';
-import type { HttpCall, HttpRequest, HttpRequester, ResponseHandler, ResponseHeaders } from './http/types.js';
+import { HttpClientError } from '../http-client/errors.js';
+import type { HttpCall, HttpRequest, HttpRequester, ResponseHandler, ResponseHeaders } from '../http-client/types.js';
 import type { Authorization, OauthTokens } from './oauth.js';
 
 const UNAUTHORIZED = 401;

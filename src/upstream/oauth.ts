@@ -2,7 +2,7 @@
 import type { Clock } from '../core/clock.js';
 import { describeError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
-import { renderHeaders } from './http/headers.js';
+import { renderHeaders } from '../http-client/headers.js';
 import type { GrantedToken } from './token-endpoint.js';
 
 export interface OauthDependencies {

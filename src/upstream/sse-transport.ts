@@ -17,9 +17,9 @@ import {
   WrongTransportError,
 } from './errors.js';
 import { readMessages } from './answer-body.js';
-import type { HttpClientError } from './http/errors.js';
-import { renderHeaders } from './http/headers.js';
-import type { HttpCall, HttpRequester, ResponseHandler, ResponseHeaders } from './http/types.js';
+import type { HttpClientError } from '../http-client/errors.js';
+import { renderHeaders } from '../http-client/headers.js';
+import type { HttpCall, HttpRequester, ResponseHandler, ResponseHeaders } from '../http-client/types.js';
 import { failureOf } from './http-failure.js';
 import type { UpstreamCall, UpstreamListener, UpstreamTransport } from './transport.js';
 

@@ -2,7 +2,7 @@
 import { describeError } from '../core/errors.js';
 import type { Timer } from '../core/timer-wheel.js';
 import { EventBody } from './answer-body.js';
-import type { HttpCall } from './http/types.js';
+import type { HttpCall } from '../http-client/types.js';
 import type { StreamableSession } from './streamable-http-session.js';
 
 const FIRST_RETRY_MS = 1000;

@@ -3,7 +3,7 @@ import type { Logger } from '../core/logger.js';
 import type { TimerWheel } from '../core/timer-wheel.js';
 import type { Message } from '../protocol/message.js';
 import type { Delivery } from '../protocol/transport.js';
-import type { HttpCall, HttpRequester, ResponseHandler } from './http/types.js';
+import type { HttpCall, HttpRequester, ResponseHandler } from '../http-client/types.js';
 
 export interface StreamableSession {
   readonly http: HttpRequester;

@@ -3,9 +3,9 @@
  * @see https://www.rfc-editor.org/rfc/rfc6749#section-4.4
  */
 import type { TimerWheel } from '../core/timer-wheel.js';
-import { HttpClient } from './http/client.js';
-import { HttpClientError } from './http/errors.js';
-import { renderHeaders } from './http/headers.js';
+import { HttpClient } from '../http-client/client.js';
+import { HttpClientError } from '../http-client/errors.js';
+import { renderHeaders } from '../http-client/headers.js';
 import type { UpstreamOAuthOptions } from './options.js';
 
 const MAX_ANSWER_BYTES = 64 * 1024;

@@ -7,7 +7,7 @@ import { type ForwardedRequest, PeerListener } from '../../src/cluster/peer-list
 import { ClusterSecrets } from '../../src/cluster/secrets.js';
 import { type Clock, systemClock } from '../../src/core/clock.js';
 import { createLogger } from '../../src/core/logger.js';
-import type { HttpClient } from '../../src/upstream/http/client.js';
+import type { HttpClient } from '../../src/http-client/client.js';
 import { listenOnLoopback } from '../helpers/loopback.js';
 import { newClient } from './http-client-support.js';
 

@@ -1,7 +1,7 @@
 /** The upstream HTTP client against servers that choose every byte, and when the connection ends. */
 import { createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { HttpClient } from '../../src/upstream/http/client.js';
+import type { HttpClient } from '../../src/http-client/client.js';
 import { startNode } from '../helpers/child.js';
 import { listenOnLoopback } from '../helpers/loopback.js';
 import { delay, waitFor, within } from '../helpers/wait.js';
@@ -397,7 +397,7 @@ test('a call keeps the process alive, an idle connection does not', async () => 
   const { server } = await serve((socket) => void delay(100).then(() => socket.write(ok('hello'))));
   const script = `
     import { TimerWheel } from './src/core/timer-wheel.js';
-    import { HttpClient } from './src/upstream/http/client.js';
+    import { HttpClient } from './src/http-client/client.js';
     const client = new HttpClient({ origin: new URL('http://127.0.0.1:${server.port}'), connectTimeoutMs: 5000,
       headersTimeoutMs: 5000, idleSocketTimeoutMs: 600000, timers: new TimerWheel() });
     const quiet = () => {};

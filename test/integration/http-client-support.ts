@@ -1,15 +1,15 @@
 /** What the tests of the HTTP client share: a recording handler, and a server that speaks byte by byte. */
 import { createServer, type Socket } from 'node:net';
 import { TimerWheel } from '../../src/core/timer-wheel.js';
-import { HttpClient } from '../../src/upstream/http/client.js';
-import type { HttpClientError } from '../../src/upstream/http/errors.js';
+import { HttpClient } from '../../src/http-client/client.js';
+import type { HttpClientError } from '../../src/http-client/errors.js';
 import type {
   HttpCall,
   HttpClientOptions,
   HttpRequest,
   ResponseHandler,
   ResponseHeaders,
-} from '../../src/upstream/http/types.js';
+} from '../../src/http-client/types.js';
 import { listenOnLoopback } from '../helpers/loopback.js';
 import { waitFor, within } from '../helpers/wait.js';
 

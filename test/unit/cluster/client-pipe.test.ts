@@ -63,7 +63,7 @@ function start(method = 'GET', extra: string[] = []): void {
   const note = (what: string) => () => {
     calls.push(what);
   };
-  pipe.onStart({ pause: note('pause'), resume: note('resume'), abort: note('abort') });
+  pipe.onStart({ bytesSent: true, pause: note('pause'), resume: note('resume'), abort: note('abort') });
 }
 
 function head(headers: Record<string, string>, status = 200): void {

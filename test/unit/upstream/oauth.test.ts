@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { HttpClientError } from '../../../src/upstream/http/errors.js';
+import { HttpClientError } from '../../../src/http-client/errors.js';
 import { type Authorization, OauthTokens } from '../../../src/upstream/oauth.js';
 import type { GrantedToken } from '../../../src/upstream/token-endpoint.js';
 import { RecordingLogger } from '../../helpers/start-gateway.js';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { FramingError } from '../../../../src/upstream/http/errors.js';
-import { ResponseParser } from '../../../../src/upstream/http/response-parser.js';
+import { FramingError } from '../../../src/http-client/errors.js';
+import { ResponseParser } from '../../../src/http-client/response-parser.js';
 
 const MAX_HEADER_BYTES = 16 * 1024;
 

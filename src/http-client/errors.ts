@@ -1,4 +1,4 @@
-import { GatewayError } from '../../core/errors.js';
+import { GatewayError } from '../core/errors.js';
 
 /** Where a call failed. `closed`: the client itself was closed under it. `token`: there was none to send it with. */
 export type HttpFailure =
@@ -19,7 +19,7 @@ export interface HttpFailureFacts {
 }
 
 /**
- * An upstream HTTP call that has no complete response. Names the origin and never the path, the headers or the body,
+ * An HTTP call that has no complete response. Names the origin and never the path, the headers or the body,
  * any of which may carry a secret.
  */
 export class HttpClientError extends GatewayError {

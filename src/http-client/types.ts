@@ -1,6 +1,6 @@
 /** The shapes a caller of the HTTP client meets; the work is done in `client.ts`. */
 
-import type { TimerWheel } from '../../core/timer-wheel.js';
+import type { TimerWheel } from '../core/timer-wheel.js';
 import type { HttpClientError } from './errors.js';
 
 export interface HttpClientOptions {
@@ -63,7 +63,7 @@ export interface HttpCall {
   readonly bytesSent: boolean;
 }
 
-/** Whatever carries requests to the upstream: the HTTP client, or something around it. */
+/** Whatever carries requests to one origin: the HTTP client, or something around it. */
 export interface HttpRequester {
   /** @throws {TypeError} `path` or `headers` cannot go on the wire; nothing was sent */
   request(request: HttpRequest, handler: ResponseHandler): HttpCall;

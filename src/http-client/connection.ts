@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Timer, TimerWheel } from '../../core/timer-wheel.js';
+import type { Timer, TimerWheel } from '../core/timer-wheel.js';
 import type { Call, Carrier } from './call.js';
 import type { Dialer } from './dialer.js';
 import { FramingError, HttpClientError, type HttpFailureFacts } from './errors.js';

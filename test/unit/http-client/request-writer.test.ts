@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import { RequestWriter } from '../../../../src/upstream/http/request-writer.js';
-import type { HttpRequest } from '../../../../src/upstream/http/types.js';
+import { RequestWriter } from '../../../src/http-client/request-writer.js';
+import type { HttpRequest } from '../../../src/http-client/types.js';
 
 /** Takes down what is written and how often; never connected. */
 class RecordingSocket extends Socket {

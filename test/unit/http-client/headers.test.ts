@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { renderHeaders } from '../../../../src/upstream/http/headers.js';
+import { renderHeaders } from '../../../src/http-client/headers.js';
 
 test('renders lines in the order given', () => {
   expect(
