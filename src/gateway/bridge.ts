@@ -12,7 +12,7 @@ import { emptyResponse, ownNotification } from '../protocol/json-rpc.js';
 import type { Message, RequestId } from '../protocol/message.js';
 import { Method } from '../protocol/methods.js';
 import { SessionMovedError, SessionProtocolError, SessionUnknownError } from '../protocol/session-errors.js';
-import type { ClientStream, Delivery, UpstreamError } from '../protocol/transport.js';
+import { type ClientStream, type Delivery, NOBODY, type UpstreamError } from '../protocol/transport.js';
 import type { ManagedSession } from '../session/session-manager.js';
 import type { SessionRecord } from '../session/session-record.js';
 import { CircuitOpenError, UpstreamFailedError } from '../upstream/errors.js';
@@ -35,9 +35,6 @@ import { ServerRequests, withId, withRequestId } from './server-requests.js';
 import { countsAgainstUpstream } from './upstream-verdict.js';
 
 type Request = Message & { readonly id: RequestId; readonly method: string };
-
-/** Whoever sends something for which no answer is due. */
-const NOBODY: Delivery = { accepted: () => {}, primed: () => {}, failed: () => {} };
 
 /** How soon a client is to come back whose session goes on at another replica, in milliseconds. */
 const MOVED_RETRY_MS = 20;

@@ -2,7 +2,6 @@
  * What makes this process one replica of several: what it shares with the others, how it reaches them and they it, and how the sessions
  * of one become those of another. Built once per process; absent when there is no Redis.
  */
-import { networkInterfaces } from 'node:os';
 import type { ClusterOptions } from '../cluster/options.js';
 import { Fleet, type Member } from '../cluster/fleet.js';
 import { type ForwardedRequest, PeerListener } from '../cluster/peer-listener.js';
@@ -30,6 +29,7 @@ import { AddressInUseError, NotPermittedError, RequiredStoreError } from './erro
 import { Fence } from './fence.js';
 import { serveForwarded } from './forwarded.js';
 import { Peers } from './peers.js';
+import { reachableHost } from './reachable-host.js';
 import type { Route } from './route.js';
 import { SessionCopies } from './session-copies.js';
 import { SessionFinder } from './session-finder.js';
@@ -307,19 +307,6 @@ export class Replication {
     }
     this.#fence.open();
   }
-}
-
-/** The first address of this machine that others can reach, unless it listens on one alone. */
-function reachableHost(host: string): string {
-  const isAny = host === '0.0.0.0' || host === '::';
-  if (!isAny) return host.includes(':') ? `[${host}]` : host;
-  const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
-  const external = addresses.filter(({ internal }) => !internal);
-  const v4 = external.find(({ family }) => family === 'IPv4');
-  // Link-local addresses mean nothing without the interface.
-  const v6 = external.find(({ family, scopeid }) => family === 'IPv6' && !scopeid);
-  if (v4 !== undefined) return v4.address;
-  return v6 === undefined ? '127.0.0.1' : `[${v6.address}]`;
 }
 
 function asListenError(error: unknown, { listen }: ClusterOptions): unknown {

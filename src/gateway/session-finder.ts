@@ -1,14 +1,11 @@
 /**
- * Finds the replica that owns the session of a request, and brings the request there: serves it here, passes it on, or takes the session
- * when its owner is gone. Never passes on what another replica has passed on.
+ * Brings each request to the replica that has its session: serves it here, or passes it on, as often as the session moves meanwhile.
+ * Never passes on what another replica has passed on. Where a session is, the locator knows.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Fleet, Member } from '../cluster/fleet.js';
-import type { SessionDirectory, SessionKey, StoredSession } from '../cluster/session-directory.js';
+import type { Member } from '../cluster/fleet.js';
+import type { SessionKey } from '../cluster/session-directory.js';
 import { background } from '../core/background.js';
-import type { Clock } from '../core/clock.js';
-import { describeError } from '../core/errors.js';
-import type { Logger } from '../core/logger.js';
 import { readBody } from '../downstream/body.js';
 import { type Elsewhere, namedSession } from '../downstream/elsewhere.js';
 import { type Endpoint, isTaken } from '../downstream/endpoints.js';
@@ -19,29 +16,16 @@ import { greetStream } from '../downstream/streamable-http.js';
 import { OverloadedError } from '../protocol/session-errors.js';
 import { type OpenedSessionId, type SessionIds } from '../session/session-id.js';
 import { LRUCache } from 'lru-cache';
-import type { Fence } from './fence.js';
 import { answerLost } from './lost-request.js';
 import type { ForwardOutcome, Peers } from './peers.js';
 import { sessionKey } from './session-copies.js';
-import { SharedQuestions } from './shared-questions.js';
-import type { Takeover } from './takeover.js';
+import { type Search, SessionLocator, type SessionLocatorDependencies } from './session-locator.js';
 
-export interface SessionFinderDependencies {
+export interface SessionFinderDependencies extends SessionLocatorDependencies {
   readonly ids: SessionIds;
-  readonly fleet: Fleet;
-  readonly directory: SessionDirectory;
-  readonly takeover: Takeover;
   readonly peers: Peers;
-  readonly fence: Fence;
-  readonly clock: Clock;
-  readonly logger: Logger;
   /** Of a request body, in bytes. */
   readonly maxBodyBytes: () => number;
-  /** How long the shared memory has been away, in milliseconds; 0 while it answers. */
-  readonly memoryAwayMs: () => number;
-  /** The shared memory came back, or was emptied, so recently that owners may not have said yet what is theirs. */
-  readonly isMemoryYoung: () => boolean;
-  readonly isDraining: () => boolean;
   readonly serveHere: (endpoint: Endpoint, exchange: HttpExchange) => void;
   readonly onForwarded: () => void;
 }
@@ -50,13 +34,9 @@ export interface SessionFinderDependencies {
 const POST_PATIENCE_MS = 5000;
 const GET_PATIENCE_MS = 15_000;
 const RETRY_AFTER_MS = 1000;
-/** Only the shared memory could tell, and it is away: more than a hiccup of it is not waited for. */
-const HICCUP_MS = 2000;
-/** What a replica says that has just joined, or an owner to a memory that was empty, is known to all after so long. */
-const NEWS_MS = 2000;
 /** Between two looks where the session is now. */
 const PAUSE_MS = 40;
-const MAX_KNOWN_OWNERS = 50_000;
+const MAX_KNOWN_IDS = 50_000;
 
 /** Told to the replica that a request is passed on to. */
 export const Flag = {
@@ -68,47 +48,25 @@ export const Flag = {
   greeted: 'greeted',
 } as const;
 
-type Place =
-  | { readonly kind: 'here' }
-  | { readonly kind: 'peer'; readonly member: Member; readonly mayTake: boolean }
-  /** No such session, anywhere. */
-  | { readonly kind: 'nowhere' }
-  | { readonly kind: 'wait' }
-  /** The shared memory is away, and nothing else tells. */
-  | { readonly kind: 'unknown' };
-
-/** An id that was found to be genuine, and whose it is. */
+/** An id that was found to be genuine, and whose it is; with its name in the shared memory. */
 interface BoundId {
   readonly opened: OpenedSessionId;
+  readonly key: SessionKey;
   readonly route: string;
   /** Id of the caller. */
   readonly principal: string;
 }
 
-interface Search {
-  readonly endpoint: Endpoint;
-  readonly id: string;
-  readonly key: SessionKey;
-  readonly opened: OpenedSessionId;
-  readonly startedAtMs: number;
-  readonly deadlineMs: number;
-  /** Where it was looked for in vain since the last pause. */
-  readonly tried: Map<string, 'not-owner' | 'unreachable'>;
-}
-
 export class SessionFinder implements Elsewhere {
   readonly #dependencies: SessionFinderDependencies;
-  readonly #owners = new LRUCache<string, string>({ max: MAX_KNOWN_OWNERS });
-  /** Many requests of one session may wait for it at the same time. */
-  readonly #lookUps: SharedQuestions<StoredSession | undefined>;
+  readonly #locator: SessionLocator;
   /** Opening an id costs as much as all the rest of passing a request on. Whoever it is not bound to gets nothing out of it here either. */
-  readonly #opened = new LRUCache<string, BoundId>({ max: MAX_KNOWN_OWNERS });
-  #turn = 0;
+  readonly #bound = new LRUCache<string, BoundId>({ max: MAX_KNOWN_IDS });
   #searching = 0;
 
   constructor(dependencies: SessionFinderDependencies) {
     this.#dependencies = dependencies;
-    this.#lookUps = new SharedQuestions(PAUSE_MS, dependencies.clock);
+    this.#locator = new SessionLocator(dependencies);
   }
 
   /** Requests that are on their way to their session. */
@@ -127,9 +85,9 @@ export class SessionFinder implements Elsewhere {
       else fence.pass(() => this.#takeOrServe(endpoint, exchange));
       return true;
     }
-    const opened = this.#openFor(endpoint, exchange, id);
-    if (opened === undefined) return false;
-    this.#findLater(endpoint, exchange, id, opened);
+    const bound = this.#openFor(endpoint, exchange, id);
+    if (bound === undefined) return false;
+    this.#findLater(endpoint, exchange, id, bound);
     return true;
   }
 
@@ -138,26 +96,27 @@ export class SessionFinder implements Elsewhere {
   }
 
   /** @returns undefined when it is forged, or another's: refused like any unknown one, and nobody is asked */
-  #openFor({ door }: Endpoint, { caller }: HttpExchange, id: string): OpenedSessionId | undefined {
-    const known = this.#opened.get(id);
+  #openFor({ door }: Endpoint, { caller }: HttpExchange, id: string): BoundId | undefined {
+    const known = this.#bound.get(id);
     if (known !== undefined) {
-      return known.route === door.prefix && known.principal === caller.principal.id ? known.opened : undefined;
+      return known.route === door.prefix && known.principal === caller.principal.id ? known : undefined;
     }
     const opened = this.#dependencies.ids.open(id);
     if (opened?.isBoundTo(door.prefix, caller.principal.id) !== true) return undefined;
-    this.#opened.set(id, { opened, route: door.prefix, principal: caller.principal.id });
-    return opened;
+    const bound = { opened, key: sessionKey(id), route: door.prefix, principal: caller.principal.id };
+    this.#bound.set(id, bound);
+    return bound;
   }
 
   /** For a request that another replica passed on: takes its session if it may be taken. @returns whether it is here */
   async takeFor(endpoint: Endpoint, exchange: HttpExchange): Promise<boolean> {
     const id = namedSession(endpoint, exchange);
-    const opened = id === undefined ? undefined : this.#openFor(endpoint, exchange, id);
-    if (id === undefined || opened === undefined) return false;
-    const search = this.#searchFor(endpoint, id, opened, exchange);
+    const bound = id === undefined ? undefined : this.#openFor(endpoint, exchange, id);
+    if (id === undefined || bound === undefined) return false;
+    const search = this.#searchFor(endpoint, id, bound, exchange);
     const stored = await this.#dependencies.directory.load(search.key);
     if (stored === undefined || stored.owner !== '') return false;
-    return (await this.#take(search, exchange, stored)).kind === 'here';
+    return (await this.#locator.take(search, stored)).kind === 'here';
   }
 
   /** The session may leave while the request is being read. */
@@ -173,9 +132,9 @@ export class SessionFinder implements Elsewhere {
 
   /** A session that is still here was not what was missing, and looking for it again would find it again. */
   #follow(endpoint: Endpoint, exchange: HttpExchange, id: string): void {
-    const opened = endpoint.door.holds(id) ? undefined : this.#openFor(endpoint, exchange, id);
-    if (opened === undefined) this.#dependencies.serveHere(endpoint, exchange);
-    else this.#findLater(endpoint, exchange, id, opened);
+    const bound = endpoint.door.holds(id) ? undefined : this.#openFor(endpoint, exchange, id);
+    if (bound === undefined) this.#dependencies.serveHere(endpoint, exchange);
+    else this.#findLater(endpoint, exchange, id, bound);
   }
 
   /** Nothing new begins here once this replica is about to stop. */
@@ -191,7 +150,7 @@ export class SessionFinder implements Elsewhere {
   async #openElsewhere(endpoint: Endpoint, unread: HttpExchange): Promise<void> {
     const exchange = await this.#withBody(unread);
     if (exchange === undefined) return;
-    for (const member of this.#inTurn()) {
+    for (const member of this.#locator.peersInTurn()) {
       const outcome = await this.#forward(member, endpoint, exchange, { [Flag.open]: '1' });
       if (outcome === 'answered') return;
       if (outcome === 'lost') {
@@ -202,16 +161,8 @@ export class SessionFinder implements Elsewhere {
     this.#dependencies.serveHere(endpoint, exchange);
   }
 
-  /** So that not all go to the same peer. */
-  #inTurn(): Member[] {
-    const { peers } = this.#dependencies.fleet;
-    this.#turn += 1;
-    const start = this.#turn % Math.max(1, peers.length);
-    return [...peers.slice(start), ...peers.slice(0, start)];
-  }
-
-  #findLater(endpoint: Endpoint, exchange: HttpExchange, id: string, opened: OpenedSessionId): void {
-    this.#bringLater(this.#find(endpoint, exchange, id, opened), exchange);
+  #findLater(endpoint: Endpoint, exchange: HttpExchange, id: string, bound: BoundId): void {
+    this.#bringLater(this.#find(endpoint, exchange, id, bound), exchange);
   }
 
   /** Whatever goes wrong, the client is answered. */
@@ -234,13 +185,13 @@ export class SessionFinder implements Elsewhere {
     }
   }
 
-  async #find(endpoint: Endpoint, unread: HttpExchange, id: string, opened: OpenedSessionId): Promise<void> {
+  async #find(endpoint: Endpoint, unread: HttpExchange, id: string, bound: BoundId): Promise<void> {
     const read = await this.#withBody(unread);
     if (read === undefined) return;
     let exchange = read;
-    const search = this.#searchFor(endpoint, id, opened, exchange);
+    const search = this.#searchFor(endpoint, id, bound, exchange);
     while (!exchange.response.destroyed) {
-      const place = await this.#locate(search, exchange);
+      const place = await this.#locator.locate(search);
       if (place.kind === 'here') {
         this.#serve(endpoint, exchange, id);
         return;
@@ -260,27 +211,27 @@ export class SessionFinder implements Elsewhere {
     else refuse(exchange, new OverloadedError('the session cannot be reached at the moment', RETRY_AFTER_MS));
   }
 
-  #searchFor(endpoint: Endpoint, id: string, opened: OpenedSessionId, { request }: HttpExchange): Search {
+  #searchFor(endpoint: Endpoint, id: string, { opened, key }: BoundId, { request, caller }: HttpExchange): Search {
+    const { principal } = caller;
     const patienceMs = request.method === 'POST' ? POST_PATIENCE_MS : GET_PATIENCE_MS;
     const startedAtMs = this.#dependencies.clock.now();
     const deadlineMs = startedAtMs + patienceMs;
-    return { endpoint, id, key: sessionKey(id), opened, startedAtMs, deadlineMs, tried: new Map() };
+    return { endpoint, id, key, opened, principal, startedAtMs, deadlineMs, tried: new Map() };
   }
 
   /** @returns whether that was the end of it */
   async #bring(search: Search, exchange: HttpExchange, member: Member, mayTake: boolean): Promise<boolean> {
-    const { endpoint, id, tried } = search;
+    const { endpoint, id } = search;
     const flags = {
       ...(mayTake ? { [Flag.take]: '1' } : {}),
       ...(exchange.isAnswerOpen === true ? { [Flag.greeted]: '1' } : {}),
     };
     const outcome = await this.#forward(member, endpoint, exchange, flags);
     if (outcome === 'answered') {
-      this.#owners.set(id, member.id);
+      this.#locator.met(id, member);
       return true;
     }
-    this.#owners.delete(id);
-    tried.set(member.id, outcome === 'not-owner' ? 'not-owner' : 'unreachable');
+    this.#locator.missed(search, member, outcome === 'not-owner' ? 'not-owner' : 'unreachable');
     if (outcome !== 'lost' || exchange.request.method !== 'POST') return false;
     answerLost(endpoint, exchange);
     return true;
@@ -294,72 +245,6 @@ export class SessionFinder implements Elsewhere {
   ): Promise<ForwardOutcome> {
     this.#dependencies.onForwarded();
     return this.#dependencies.peers.forward(member, endpoint, exchange, flags);
-  }
-
-  async #locate(search: Search, exchange: HttpExchange): Promise<Place> {
-    const { fence, memoryAwayMs, logger } = this.#dependencies;
-    if (search.endpoint.door.holds(search.id)) return { kind: fence.isOpen ? 'here' : 'wait' };
-    const guess = this.#guess(search);
-    if (guess !== undefined) return { kind: 'peer', member: guess, mayTake: false };
-    const awayMs = memoryAwayMs();
-    if (awayMs > 0) return { kind: awayMs < HICCUP_MS ? 'wait' : 'unknown' };
-    try {
-      return await this.#lookUp(search, exchange);
-    } catch (error) {
-      logger.debug('lookup_failed', 'where a session is could not be looked up', { reason: describeError(error) });
-      return { kind: 'wait' };
-    }
-  }
-
-  /** Without asking anybody: where it was met last, or was opened. */
-  #guess({ id, opened, tried }: Search): Member | undefined {
-    const { fleet, ids, memoryAwayMs, isMemoryYoung } = this.#dependencies;
-    const known = this.#owners.get(id);
-    const isFromHere = opened.replica === ids.ownReplica;
-    const member =
-      known === undefined ? (isFromHere ? undefined : fleet.findByHash(opened.replica)) : fleet.find(known);
-    if (member === undefined || member.id === fleet.me.id || tried.has(member.id)) return undefined;
-    // One whose heartbeat is not known may still be there when it is the memory that is away, or has just come back.
-    return fleet.isLive(member.id) || memoryAwayMs() > 0 || isMemoryYoung() ? member : undefined;
-  }
-
-  async #lookUp(search: Search, exchange: HttpExchange): Promise<Place> {
-    const { directory, fleet, takeover } = this.#dependencies;
-    const stored = await this.#lookUps.ask(search.key, () => directory.load(search.key));
-    if (stored === undefined) return { kind: this.#isNowhere(search) ? 'nowhere' : 'wait' };
-    const { owner } = stored;
-    if (owner === '' || owner === fleet.me.id) return this.#take(search, exchange, stored);
-    const member = fleet.find(owner);
-    if (fleet.isLive(owner) && member !== undefined) {
-      return search.tried.has(owner) ? { kind: 'wait' } : { kind: 'peer', member, mayTake: false };
-    }
-    return (await takeover.isGone(owner)) ? this.#take(search, exchange, stored) : { kind: 'wait' };
-  }
-
-  /** Nobody has written it down: whether that says that it does not exist. */
-  #isNowhere({ opened, tried, startedAtMs }: Search): boolean {
-    const { fleet, ids, clock, isMemoryYoung } = this.#dependencies;
-    if (opened.replica === ids.ownReplica && !isMemoryYoung()) return true;
-    const minter = fleet.findByHash(opened.replica);
-    const mayBeNews = minter === undefined || isMemoryYoung();
-    if (mayBeNews && clock.now() - startedAtMs < NEWS_MS) return false;
-    // Its minter has it all the same before it is initialized.
-    return minter === undefined || !fleet.isLive(minter.id) || tried.get(minter.id) !== 'unreachable';
-  }
-
-  /** A replica that is about to stop leaves it to another. */
-  async #take(search: Search, exchange: HttpExchange, stored: StoredSession): Promise<Place> {
-    const { takeover, isDraining, fence } = this.#dependencies;
-    // It may have come here while it was looked up.
-    if (search.endpoint.door.holds(search.id)) return { kind: fence.isOpen ? 'here' : 'wait' };
-    if (isDraining()) {
-      const member = this.#inTurn().find(({ id }) => !search.tried.has(id));
-      return member === undefined ? { kind: 'wait' } : { kind: 'peer', member, mayTake: stored.owner === '' };
-    }
-    const { id, key, endpoint } = search;
-    const wanted = { id, key, prefix: endpoint.door.prefix, principal: exchange.caller.principal };
-    const result = await takeover.take(wanted, stored);
-    return { kind: result === 'taken' ? 'here' : result === 'wait' ? 'wait' : 'nowhere' };
   }
 
   /** A client that comes back hears at once that it is expected, and waits on its stream. */

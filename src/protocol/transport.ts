@@ -23,6 +23,9 @@ export interface Delivery {
   failed(error: UpstreamError): void;
 }
 
+/** Whoever sends something for which no answer is due. */
+export const NOBODY: Delivery = { accepted: () => {}, primed: () => {}, failed: () => {} };
+
 /** What an answer is beside its message; only an HTTP answer of its own can show it. */
 export interface AnswerHints {
   /** HTTP status; only of the stateless revision, where it is part of the answer. */

@@ -47,16 +47,6 @@ export class Script {
       return redis.eval(this.#lua, keys.length, ...keys, ...args);
     }
   }
-
-  /** As `run`, with texts in the reply as bytes. */
-  async runBuffers(redis: RedisCommands, keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown> {
-    try {
-      return await redis.callBuffer('evalsha', this.#sha, keys.length, ...keys, ...args);
-    } catch (error) {
-      if (!isUnknownScript(error)) throw error;
-      return redis.callBuffer('eval', this.#lua, keys.length, ...keys, ...args);
-    }
-  }
 }
 
 function isUnknownScript(error: unknown): boolean {

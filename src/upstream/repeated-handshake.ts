@@ -5,15 +5,13 @@
 import type { TimerWheel } from '../core/timer-wheel.js';
 import { ownRequest } from '../protocol/json-rpc.js';
 import type { Message } from '../protocol/message.js';
-import type { Delivery, UpstreamError } from '../protocol/transport.js';
+import { type Delivery, NOBODY, type UpstreamError } from '../protocol/transport.js';
 import { UpstreamFailedError } from './errors.js';
 import { greet } from './greeting.js';
 import type { Handshake } from './handshake.js';
 import { readInitializeResult } from './initialize-result.js';
 import { QueuedCall } from './queued-call.js';
 import type { UpstreamCall, UpstreamTransport } from './transport.js';
-
-const NOBODY: Delivery = { accepted: () => {}, primed: () => {}, failed: () => {} };
 
 export class RepeatedHandshake {
   readonly #timers: TimerWheel;
