@@ -2,7 +2,7 @@
  * Pipes a peer's answer to the client: head first or all at once, with back-pressure, cut when the client goes away.
  * What never became an answer is the caller's to deal with.
  */
-import type { ServerResponse } from 'node:http';
+import type { ServedResponse } from '../http-server/types.js';
 import type { HttpCall, ResponseHeaders } from '../http-client/types.js';
 import type { ForwardFailure, ForwardSink } from './forwarder.js';
 import { answeredHeaders } from './passed-headers.js';
@@ -23,12 +23,12 @@ const SMALL_BODY_BYTES = 64 * 1024;
 const WRITE_DEADLINE_MS = 10_000;
 
 /** @param extraHeaders Flat name, value, name, value ...: what the edge itself has to say, such as CORS. */
-export function pipeTo(response: ServerResponse, extraHeaders: readonly string[], outcome: PipeOutcome): ClientPipe {
+export function pipeTo(response: ServedResponse, extraHeaders: readonly string[], outcome: PipeOutcome): ClientPipe {
   return new ClientPipe(response, extraHeaders, outcome);
 }
 
 export class ClientPipe implements ForwardSink {
-  readonly #response: ServerResponse;
+  readonly #response: ServedResponse;
   readonly #extraHeaders: readonly string[];
   readonly #outcome: PipeOutcome;
   #call: HttpCall | undefined;
@@ -46,7 +46,7 @@ export class ClientPipe implements ForwardSink {
   /** The client's event stream has begun already; what comes is its continuation. */
   readonly #isGreeted: boolean;
 
-  constructor(response: ServerResponse, extraHeaders: readonly string[], outcome: PipeOutcome) {
+  constructor(response: ServedResponse, extraHeaders: readonly string[], outcome: PipeOutcome) {
     this.#response = response;
     this.#extraHeaders = extraHeaders;
     this.#outcome = outcome;

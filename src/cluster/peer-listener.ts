@@ -2,16 +2,12 @@
  * Where other replicas reach this one: takes their requests, refuses everybody else's, and hands over what it took.
  * It passes nothing on, so that no request can go in a circle; a handler that does not own the session answers 421.
  */
-import {
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerOptions as NodeServerOptions,
-  type ServerResponse,
-} from 'node:http';
+import { createServer, type Server, type ServerOptions as NodeServerOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describeError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
+import { PlainFront } from '../http-server/plain-front.js';
+import type { ServedRequest, ServedResponse } from '../http-server/types.js';
 import type { Envelope } from './envelope.js';
 import { ForwardVerifier, isIntact, type SealDependencies, type VerifiedHead } from './forward-seal.js';
 import type { ListenAddress } from './options.js';
@@ -19,8 +15,8 @@ import type { ListenAddress } from './options.js';
 export interface ForwardedRequest {
   readonly envelope: Envelope;
   /** Its `headers` are those that the sender passed on, and no others; its body is read. */
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly request: ServedRequest;
+  readonly response: ServedResponse;
   readonly body: Buffer;
   /** As the client sent it, percent-encoding included. */
   readonly path: string;
@@ -58,8 +54,8 @@ const TOO_LARGE = ['content-length', '0', 'connection', 'close'];
 const REFUSAL_LOG_INTERVAL_MS = 60_000;
 
 interface Arrival extends VerifiedHead {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly request: ServedRequest;
+  readonly response: ServedResponse;
   readonly path: string;
   readonly query: string;
 }
@@ -70,6 +66,7 @@ export class PeerListener {
   readonly #handler: (forwarded: ForwardedRequest) => void;
   readonly #verifier: ForwardVerifier;
   readonly #server: Server;
+  readonly #front: PlainFront;
   #answering = 0;
   #onIdle: (() => void) | undefined;
   #refusalLoggedMs = Number.NEGATIVE_INFINITY;
@@ -84,6 +81,11 @@ export class PeerListener {
     this.#handler = handler;
     this.#verifier = new ForwardVerifier(options.replicaId, dependencies);
     this.#server = createServer(NODE_OPTIONS, (request, response) => this.#onRequest(request, response));
+    this.#front = new PlainFront(this.#server, {
+      takes: () => true,
+      serve: (request, response) => this.#onRequest(request, response),
+      answerBroken: (_error, socket) => socket.destroy(),
+    });
   }
 
   /** @throws what `listen` says, e.g. EADDRINUSE */
@@ -107,6 +109,7 @@ export class PeerListener {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     if (this.#answering > 0 && graceMs > 0) await this.#idleWithin(graceMs);
     this.#server.closeAllConnections();
+    this.#front.closeAll();
     await closed;
   }
 
@@ -120,9 +123,9 @@ export class PeerListener {
     });
   }
 
-  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+  #onRequest(request: ServedRequest, response: ServedResponse): void {
     this.#answering += 1;
-    response.once('close', () => {
+    response.on('close', () => {
       this.#answering -= 1;
       if (this.#answering === 0) this.#onIdle?.();
     });
@@ -178,7 +181,7 @@ export class PeerListener {
   }
 
   /** Says nothing of why: to whom it may be said would know already. */
-  #refuse(response: ServerResponse): void {
+  #refuse(response: ServedResponse): void {
     response.writeHead(403, REFUSAL).end();
     const { clock, logger } = this.#dependencies;
     if (clock.now() - this.#refusalLoggedMs < REFUSAL_LOG_INTERVAL_MS) return;

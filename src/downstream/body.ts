@@ -1,5 +1,5 @@
 /** Reading a request body: all of it, within bounds, or not at all. */
-import type { IncomingMessage } from 'node:http';
+import type { ServedRequest } from '../http-server/types.js';
 import { HttpRefusalError } from './errors.js';
 import type { HttpExchange } from './http-exchange.js';
 
@@ -8,7 +8,7 @@ import type { HttpExchange } from './http-exchange.js';
  *
  * @throws {HttpRefusalError} 415: not JSON in UTF-8, or encoded; 413: announced larger than `maxBytes`
  */
-export function refuseForeignBody(request: IncomingMessage, maxBytes: number): void {
+export function refuseForeignBody(request: ServedRequest, maxBytes: number): void {
   const { headers } = request;
   if (!isJson(headers['content-type'])) throw new HttpRefusalError(415, 'the body must be application/json');
   const encoding = headers['content-encoding'];
@@ -39,7 +39,7 @@ export function readBody({ request, body }: HttpExchange, maxBytes: number, rece
   else receiver.onBody(body);
 }
 
-function readRequest(request: IncomingMessage, maxBytes: number, receiver: BodyReceiver): void {
+function readRequest(request: ServedRequest, maxBytes: number, receiver: BodyReceiver): void {
   let first: Buffer | undefined;
   let chunks: Buffer[] | undefined;
   let bytes = 0;

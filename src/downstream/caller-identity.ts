@@ -1,5 +1,5 @@
 /** Asks of every request who sends it, and turns a refusal into the error that the client gets. What the caller may do is decided elsewhere. */
-import type { IncomingMessage } from 'node:http';
+import type { ServedRequest } from '../http-server/types.js';
 import type { Principal } from '../auth/principal.js';
 import type { RequestAuthenticator } from '../auth/create-authenticator.js';
 import { hasQueryCredential } from '../auth/credentials.js';
@@ -61,7 +61,7 @@ export class CallerIdentity {
    *
    * @throws {AuthRefusedError} by the promise too
    */
-  identify(request: IncomingMessage, place: RequestPlace): Caller | Promise<Caller> {
+  identify(request: ServedRequest, place: RequestPlace): Caller | Promise<Caller> {
     // Without configured callers nobody is counted by address, and asking the system for it is not free.
     const ip = this.#access.isConfigured ? this.#addresses.of(request) : '';
     const apiKey = request.headers['x-api-key'];
@@ -82,7 +82,7 @@ export class CallerIdentity {
     throw new HttpRefusalError(403, `this takes the role ${ADMIN_ROLE}`);
   }
 
-  #admit(result: AuthResult, request: IncomingMessage, ip: string, place: RequestPlace): Caller {
+  #admit(result: AuthResult, request: ServedRequest, ip: string, place: RequestPlace): Caller {
     if (result.ok) return new RequestCaller(result.principal, request, this.#addresses);
     this.#onFailure?.(result, { ip, route: place.route, method: request.method ?? '' });
     const challenge = result.status === 429 ? undefined : wwwAuthenticate(result, place.metadataUrl());
@@ -93,11 +93,11 @@ export class CallerIdentity {
 /** Knows the address when somebody asks: most requests are judged without it. */
 class RequestCaller implements Caller {
   readonly principal: Principal;
-  readonly headers: IncomingMessage['headers'];
-  readonly #request: IncomingMessage;
+  readonly headers: ServedRequest['headers'];
+  readonly #request: ServedRequest;
   readonly #addresses: ClientAddresses;
 
-  constructor(principal: Principal, request: IncomingMessage, addresses: ClientAddresses) {
+  constructor(principal: Principal, request: ServedRequest, addresses: ClientAddresses) {
     this.principal = principal;
     this.headers = request.headers;
     this.#request = request;

@@ -1,5 +1,5 @@
 /** Where a request really comes from: what trusted proxies say of it, else what the socket says. */
-import type { IncomingMessage } from 'node:http';
+import type { ServedRequest } from '../http-server/types.js';
 import { BlockList, isIP } from 'node:net';
 
 const MAPPED_PREFIX = '::ffff:';
@@ -19,7 +19,7 @@ export class ClientAddresses {
   }
 
   /** The address of the client: of those that `X-Forwarded-For` lists, the last that is no trusted proxy. Empty when the socket is gone. */
-  of(request: IncomingMessage): string {
+  of(request: ServedRequest): string {
     const peer = plain(request.socket.remoteAddress ?? '');
     const forwarded = request.headers['x-forwarded-for'];
     if (forwarded === undefined || !this.#isProxy(peer)) return peer;
@@ -35,7 +35,7 @@ export class ClientAddresses {
   }
 
   /** The scheme that a trusted proxy was reached by; undefined when none says. */
-  forwardedScheme(request: IncomingMessage): 'http' | 'https' | undefined {
+  forwardedScheme(request: ServedRequest): 'http' | 'https' | undefined {
     const scheme = request.headers['x-forwarded-proto'];
     if (scheme !== 'http' && scheme !== 'https') return undefined;
     return this.#isProxy(plain(request.socket.remoteAddress ?? '')) ? scheme : undefined;

@@ -10,6 +10,13 @@ export interface Endpoint {
 
 export const ENDPOINT_KINDS: readonly EndpointKind[] = ['sse', 'messages', 'mcp'];
 
+/** Whether a request target may lead to an endpoint; whether it does, the table knows. */
+export function isEndpointTarget(url: string): boolean {
+  const mark = url.indexOf('?');
+  const end = mark === -1 ? url.length : mark;
+  return url.endsWith('/mcp', end) || url.endsWith('/messages', end) || url.endsWith('/sse', end);
+}
+
 /** The methods each endpoint takes, as `Allow` names them. */
 export const METHODS: Readonly<Record<EndpointKind, string>> = {
   sse: 'GET, OPTIONS',

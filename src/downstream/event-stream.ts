@@ -3,7 +3,7 @@
  * alive, cuts readers that do not read, and goes on behind any event the client names.
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
-import type { ServerResponse } from 'node:http';
+import type { ServedResponse } from '../http-server/types.js';
 import type { Timer, TimerWheel } from '../core/timer-wheel.js';
 import { errorResponse } from '../protocol/json-rpc.js';
 import type { Message, RequestId } from '../protocol/message.js';
@@ -56,7 +56,7 @@ export class EventStream implements ClientStream {
   readonly isGeneral: boolean;
   readonly #options: EventStreamOptions;
   readonly #log: ReplayLog;
-  #response: ServerResponse | undefined;
+  #response: ServedResponse | undefined;
   /** How much of the next event has gone out. */
   #writtenBytes = 0;
   #isBlocked = false;
@@ -136,7 +136,7 @@ export class EventStream implements ClientStream {
    *
    * @param afterSequence Says again what came behind it; undefined goes on where the stream is.
    */
-  attach(response: ServerResponse, afterSequence?: number): void {
+  attach(response: ServedResponse, afterSequence?: number): void {
     this.#release()?.destroy();
     if (afterSequence !== undefined) this.#log.rewindTo(afterSequence);
     if (this.#log.waitingBytes > 0) this.#owner.journal?.attached(this.openedAt);
@@ -240,7 +240,7 @@ export class EventStream implements ClientStream {
     return start === 0 ? event : event.subarray(start);
   }
 
-  #end(response: ServerResponse): void {
+  #end(response: ServedResponse): void {
     this.#release();
     response.end();
     this.#owner.ended(this);
@@ -284,7 +284,7 @@ export class EventStream implements ClientStream {
   };
 
   /** Lets go of the connection without ending it. */
-  #release(): ServerResponse | undefined {
+  #release(): ServedResponse | undefined {
     const response = this.#response;
     if (response === undefined) return undefined;
     this.#response = undefined;

@@ -1,12 +1,12 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServedRequest, ServedResponse } from '../http-server/types.js';
 import type { Caller } from './client-session.js';
 import { SessionMovedError, SessionUnknownError } from '../protocol/session-errors.js';
 import { sendError, type HeaderList } from './respond.js';
 
 /** One HTTP request that passed the guards, with what its answer has to carry. */
 export interface HttpExchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly request: ServedRequest;
+  readonly response: ServedResponse;
   readonly query: string;
   readonly caller: Caller;
   /** CORS and connection headers of the answer. */

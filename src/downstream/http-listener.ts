@@ -7,13 +7,16 @@ import { Server as TlsServer } from 'node:https';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from '../core/logger.js';
+import { PlainFront } from '../http-server/plain-front.js';
+import type { ServedRequest, ServedResponse } from '../http-server/types.js';
 import type { RequestClock } from '../metrics/request-clock.js';
 import { OverloadedError } from '../protocol/session-errors.js';
+import { answerBadRequest } from './bad-request.js';
 import type { AuthFailureHook } from './caller-identity.js';
 import { ClientAddresses } from './client-address.js';
 import type { Caller } from './client-session.js';
 import type { Elsewhere } from './elsewhere.js';
-import { type Endpoint, METHODS } from './endpoints.js';
+import { type Endpoint, isEndpointTarget, METHODS } from './endpoints.js';
 import { HttpRefusalError } from './errors.js';
 import { type HttpExchange, refuseOrMove } from './http-exchange.js';
 import { createNodeServer, type TlsFiles } from './node-server.js';
@@ -44,11 +47,18 @@ export interface HttpListenerDependencies {
   readonly elsewhere?: Elsewhere | undefined;
 }
 
+interface NodeExchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
 /** One request that passed the guards, with what its answer has to carry. */
 interface Visit {
   readonly site: Site;
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly request: ServedRequest;
+  readonly response: ServedResponse;
+  /** The same, where Node has read it. */
+  readonly byNode: NodeExchange | undefined;
   readonly path: string;
   readonly query: string;
   /** The route that the host name stands for. */
@@ -67,6 +77,7 @@ export class HttpListener {
   readonly #dependencies: HttpListenerDependencies;
   #limits: MessageLimits;
   readonly #server: Server;
+  readonly #front: PlainFront;
   readonly #opsHandler: (request: IncomingMessage, response: ServerResponse) => void;
   #site: Site | undefined;
   #isDraining = false;
@@ -80,6 +91,11 @@ export class HttpListener {
       void serveOps(request, response);
     };
     this.#server = this.#createServer();
+    this.#front = new PlainFront(this.#server, {
+      takes: (url) => this.#site !== undefined && isEndpointTarget(url),
+      serve: (request, response) => this.#onRequest(request, response, undefined),
+      answerBroken: answerBadRequest,
+    });
   }
 
   /**
@@ -129,6 +145,7 @@ export class HttpListener {
       ? new Promise<void>((resolve) => this.#server.close(() => resolve()))
       : this.#whenDeserted();
     this.#server.closeAllConnections();
+    this.#front.closeAll();
     await closed;
   }
 
@@ -138,21 +155,22 @@ export class HttpListener {
 
   #createServer(): Server {
     return createNodeServer(this.#options.tls, {
-      request: (request, response) => this.#onRequest(request, response),
+      request: (request, response) => this.#onRequest(request, response, { request, response }),
       expectation: (response) => {
         this.#refuse(response, new HttpRefusalError(417, 'no such expectation is met here'), CLOSE_CONNECTION);
       },
     });
   }
 
-  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+  /** @param byNode What is plain leaves nothing to be ambiguous; only what Node has read can be so, or be an operator's. */
+  #onRequest(request: ServedRequest, response: ServedResponse, byNode: NodeExchange | undefined): void {
     const startedAtMs = this.#dependencies.requestClock.now();
     let headers: HeaderList = this.#isDraining ? CLOSE_CONNECTION : [];
     try {
-      refuseAmbiguousHeaders(request);
+      if (byNode !== undefined) refuseAmbiguousHeaders(byNode.request);
       const { path, query } = parseTarget(request.url ?? '');
-      if (PROBE_PATHS.has(path)) {
-        this.#opsHandler(request, response);
+      if (byNode !== undefined && PROBE_PATHS.has(path)) {
+        this.#opsHandler(byNode.request, byNode.response);
         return;
       }
       const site = this.#site;
@@ -160,7 +178,7 @@ export class HttpListener {
       const hostPrefix = site.hosts.check(request.headers.host);
       const cors = site.origins.check(request);
       if (cors.length > 0) headers = [...headers, ...cors];
-      const visit: Visit = { site, request, response, path, query, hostPrefix, headers, startedAtMs };
+      const visit: Visit = { site, request, response, byNode, path, query, hostPrefix, headers, startedAtMs };
       const endpoint = site.endpoints.find(path, hostPrefix);
       if (endpoint !== undefined) this.#serveEndpoint(endpoint, visit);
       else if (isMetadataPath(path)) describeResource(visit);
@@ -185,15 +203,17 @@ export class HttpListener {
   }
 
   /** What is in no table of ours gets its 404 here too. */
-  #serveOperator(visit: Visit): void {
-    const { site, request, response, path, query, headers } = visit;
+  #serveOperator({ byNode, ...visit }: Visit): void {
+    if (byNode === undefined) throw new HttpRefusalError(404, 'not found');
+    const { request, response } = byNode;
+    const { site, path, query, headers } = visit;
     for (let i = 0; i < headers.length; i += 2) response.setHeader(headers[i] as string, headers[i + 1] as string);
     if (request.method === 'OPTIONS' || !isOperatorPath(path)) {
       this.#opsHandler(request, response);
       return;
     }
     const place = { query, route: undefined, metadataUrl: () => undefined };
-    this.#whenKnown(site.identity.identify(request, place), visit, (caller) => {
+    this.#whenKnown(site.identity.identify(request, place), { ...visit, byNode }, (caller) => {
       site.identity.requireAdmin(caller);
       this.#opsHandler(request, response);
     });
@@ -239,6 +259,7 @@ export class HttpListener {
   stopAccepting(): void {
     if (this.#server.listening) this.#server.close();
     this.#server.closeIdleConnections();
+    this.#front.closeIdle();
   }
 
   #serveHere(endpoint: Endpoint, exchange: HttpExchange): void {
@@ -253,7 +274,7 @@ export class HttpListener {
   }
 
   /** Before the transport asks for the body, so that the clock is set when the transport takes the message. */
-  #timeBody(request: IncomingMessage, startedAtMs: number): void {
+  #timeBody(request: ServedRequest, startedAtMs: number): void {
     const { requestClock } = this.#dependencies;
     const headMs = requestClock.now() - startedAtMs;
     request.on('end', () => requestClock.bodyRead(headMs));
@@ -265,7 +286,7 @@ export class HttpListener {
     return `${this.#options.publicUrl?.path ?? ''}/${endpoint.door.prefix}`;
   }
 
-  #refuse(response: ServerResponse, error: unknown, headers: HeaderList): void {
+  #refuse(response: ServedResponse, error: unknown, headers: HeaderList): void {
     sendError(response, error, headers);
     if (error instanceof HttpRefusalError) return;
     this.#dependencies.logger.debug('request_refused', 'a request was refused', { reason: String(error) });

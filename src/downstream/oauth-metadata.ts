@@ -2,7 +2,7 @@
  * The protected resource metadata of every endpoint that clients connect to: it tells them where to get a token, so it is open to all.
  * @see https://www.rfc-editor.org/rfc/rfc9728#section-3
  */
-import type { IncomingMessage } from 'node:http';
+import type { ServedRequest } from '../http-server/types.js';
 import {
   type ProtectedResourceMetadata,
   protectedResourceMetadata,
@@ -16,7 +16,7 @@ const WELL_KNOWN = '/.well-known/oauth-protected-resource';
 
 /** Where a request was addressed to. */
 export interface Addressed {
-  readonly request: IncomingMessage;
+  readonly request: ServedRequest;
   /** Of the request, percent-encoding undone. */
   readonly path: string;
   /** The route its host name stands for. */

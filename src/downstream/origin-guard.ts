@@ -1,5 +1,5 @@
 /** Which web pages may call: those listed, and our own. Anything that is no browser sends no Origin and is not concerned. */
-import type { IncomingMessage } from 'node:http';
+import type { ServedRequest } from '../http-server/types.js';
 import { HttpRefusalError } from './errors.js';
 import type { HeaderList } from './respond.js';
 
@@ -23,7 +23,7 @@ export class OriginGuard {
    * @returns the CORS headers of the answer
    * @throws {HttpRefusalError} 403: a page that may not call
    */
-  check(request: IncomingMessage): HeaderList {
+  check(request: ServedRequest): HeaderList {
     const { origin, host } = request.headers;
     if (origin === undefined) return NO_HEADERS;
     const headers = this.#headersByOrigin.get(origin);

@@ -1,5 +1,5 @@
 /** How clients write our URLs: as configured, else as the request at hand was addressed. */
-import type { IncomingMessage } from 'node:http';
+import type { ServedRequest } from '../http-server/types.js';
 import type { PublicUrl } from './address-options.js';
 import type { ClientAddresses } from './client-address.js';
 
@@ -27,7 +27,7 @@ export class PublicAddress {
    *
    * @param isRouteHost The request was addressed to the host name of one route, which has no base path.
    */
-  urlOf(request: IncomingMessage, path: string, isRouteHost: boolean): string | undefined {
+  urlOf(request: ServedRequest, path: string, isRouteHost: boolean): string | undefined {
     const { publicUrl } = this.#options;
     if (!isRouteHost && publicUrl?.origin !== undefined) return `${publicUrl.origin}${publicUrl.path}${path}`;
     const basePath = isRouteHost ? '' : this.basePath;
@@ -35,7 +35,7 @@ export class PublicAddress {
     return URL.canParse(url) ? url : undefined;
   }
 
-  #schemeOf(request: IncomingMessage): string {
+  #schemeOf(request: ServedRequest): string {
     const { publicUrl, isTls } = this.#options;
     if (isTls || publicUrl?.origin?.startsWith('https:') === true) return 'https';
     return this.#addresses.forwardedScheme(request) ?? 'http';

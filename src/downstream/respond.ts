@@ -1,5 +1,5 @@
 /** Writing answers: the headers every one of them carries, and the few forms they come in. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServedRequest, ServedResponse } from '../http-server/types.js';
 import { errorBody } from '../protocol/json-rpc.js';
 import { toWireError } from './error-response.js';
 
@@ -36,12 +36,12 @@ const EVENT_STREAM: HeaderList = [
   'no-referrer',
 ];
 
-export function sendEmpty(response: ServerResponse, status: number, extra: HeaderList): void {
+export function sendEmpty(response: ServedResponse, status: number, extra: HeaderList): void {
   response.writeHead(status, extra.length === 0 ? (EMPTY as string[]) : [...EMPTY, ...extra]);
   response.end();
 }
 
-export function sendJson(response: ServerResponse, status: number, body: Buffer | string, extra: HeaderList): void {
+export function sendJson(response: ServedResponse, status: number, body: Buffer | string, extra: HeaderList): void {
   const length = String(typeof body === 'string' ? Buffer.byteLength(body) : body.length);
   response.writeHead(status, [...JSON_TYPE, 'content-length', length, ...extra]);
   // Node looks whether bytes are taken: a client that merely reads slowly is left alone.
@@ -52,18 +52,18 @@ export function sendJson(response: ServerResponse, status: number, body: Buffer 
 }
 
 /** For a stream of unknown length. The connection serves nothing else afterwards, which saves the framing of every event. */
-export function openEventStream(response: ServerResponse, extra: HeaderList): void {
+export function openEventStream(response: ServedResponse, extra: HeaderList): void {
   response.useChunkedEncodingByDefault = false;
   response.writeHead(200, [...EVENT_STREAM, ...extra]);
 }
 
 /** For the answer to one request: the connection can be used again after it. */
-export function openReplyStream(response: ServerResponse, extra: HeaderList): void {
+export function openReplyStream(response: ServedResponse, extra: HeaderList): void {
   response.writeHead(200, [...EVENT_STREAM, ...extra]);
 }
 
 /** Answers with an error, once; an answer that has begun is cut instead. */
-export function sendError(response: ServerResponse, error: unknown, extra: HeaderList): void {
+export function sendError(response: ServedResponse, error: unknown, extra: HeaderList): void {
   if (response.headersSent) {
     response.destroy();
     return;
@@ -76,21 +76,21 @@ export function sendError(response: ServerResponse, error: unknown, extra: Heade
 }
 
 /** Node reads what is left of a small body and goes on; a large one nobody wants is not worth the time. */
-function isWorthReading(request: IncomingMessage, status: number): boolean {
+function isWorthReading(request: ServedRequest, status: number): boolean {
   if (request.complete) return true;
   if (status === 413 || request.headers['transfer-encoding'] !== undefined) return false;
   return Number(request.headers['content-length'] ?? 0) <= SMALL_BODY_BYTES;
 }
 
 /** Closing while the client still sends would reset the connection, and the answer might be lost with it. */
-function sendAndLinger(response: ServerResponse, status: number, body: string, headers: HeaderList): void {
+function sendAndLinger(response: ServedResponse, status: number, body: string, headers: HeaderList): void {
   const { req: request } = response;
   const close = headers.includes('connection') ? [] : ['connection', 'close'];
   response.writeHead(status, [...JSON_TYPE, 'content-length', String(Buffer.byteLength(body)), ...headers, ...close]);
   response.write(body);
   const timer = setTimeout(() => response.end(), LINGER_MS);
   timer.unref();
-  request.once('end', () => response.end());
-  response.once('close', () => clearTimeout(timer));
+  request.on('end', () => response.end());
+  response.on('close', () => clearTimeout(timer));
   request.resume();
 }

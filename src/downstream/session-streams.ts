@@ -1,5 +1,5 @@
 /** The event streams of one session: the general one, and those that answer single requests. Hands out event numbers that are unique among them. */
-import type { ServerResponse } from 'node:http';
+import type { ServedResponse } from '../http-server/types.js';
 import type { Message } from '../protocol/message.js';
 import { EventStream, type EventStreamOptions, type EventStreamOwner, type StreamBeginning } from './event-stream.js';
 import type { AskedRequest, StreamJournal, StreamSnapshot } from '../protocol/stream-journal.js';
@@ -98,7 +98,7 @@ export class SessionStreams implements EventStreamOwner {
     return undefined;
   }
 
-  attachGeneral(response: ServerResponse, afterSequence?: number): void {
+  attachGeneral(response: ServedResponse, afterSequence?: number): void {
     this.general.attach(response, afterSequence);
     this.#listener.attached();
   }

@@ -2,7 +2,7 @@
  * Streamable HTTP toward clients (revisions 2025-03-26 to 2025-11-25): POST for every message, GET for what answers nothing, DELETE to say goodbye.
  * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#streamable-http
  */
-import type { IncomingMessage } from 'node:http';
+import type { ServedRequest } from '../http-server/types.js';
 import { classify, type MirrorHeaders } from '../protocol/classify.js';
 import {
   allowsBatch,
@@ -70,7 +70,7 @@ function receiveStateless(exchange: HttpExchange, door: RouteDoor, message: Mess
   sendEmpty(exchange.response, 202, exchange.headers);
 }
 
-function mirrorHeaders(request: IncomingMessage): MirrorHeaders {
+function mirrorHeaders(request: ServedRequest): MirrorHeaders {
   const { headers } = request;
   return {
     version: single(headers['mcp-protocol-version']),
@@ -201,7 +201,7 @@ function sessionOf(exchange: HttpExchange, door: RouteDoor, message: Message | u
 }
 
 /** The stateless revision has neither a general stream nor anything to delete. */
-function refuseModern(request: IncomingMessage): void {
+function refuseModern(request: ServedRequest): void {
   const version = single(request.headers['mcp-protocol-version']);
   if (version === undefined || !isModernVersion(version)) return;
   throw new HttpRefusalError(405, `${request.method} does not exist in this revision of the protocol`, [
@@ -209,12 +209,12 @@ function refuseModern(request: IncomingMessage): void {
   ]);
 }
 
-function refuseUnknownVersion(request: IncomingMessage): void {
+function refuseUnknownVersion(request: ServedRequest): void {
   const version = request.headers['mcp-protocol-version'];
   if (typeof version === 'string' && !isLegacyVersion(version)) throw new UnsupportedVersionError(version);
 }
 
-function accepts(request: IncomingMessage, type: string): boolean {
+function accepts(request: ServedRequest, type: string): boolean {
   const accept = request.headers.accept;
   if (accept === undefined) return false;
   if (accept.includes(type)) return true;

@@ -261,7 +261,7 @@ export class SessionFinder implements Elsewhere {
   #withBody(exchange: HttpExchange): Promise<HttpExchange | undefined> {
     if (exchange.request.method !== 'POST') return Promise.resolve(exchange);
     return new Promise((resolve) => {
-      exchange.response.once('close', () => resolve(undefined));
+      exchange.response.on('close', () => resolve(undefined));
       readBody(exchange, this.#dependencies.maxBodyBytes(), {
         onBody: (body) => resolve({ ...exchange, body }),
         onRefused: (error) => {

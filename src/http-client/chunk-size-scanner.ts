@@ -1,5 +1,5 @@
 import { FramingError } from './errors.js';
-import { CR, hexDigit, LF, octetClass, TEXT, TOKEN } from './octets.js';
+import { CR, hexDigit, LF, octetClass, TEXT, TOKEN } from '../core/octets.js';
 
 /** Extensions are ignored, so a line of them is only a way to make us work. */
 const MAX_LINE_BYTES = 1024;

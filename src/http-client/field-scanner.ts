@@ -1,5 +1,5 @@
 import { FramingError } from './errors.js';
-import { COLON, CR, HTAB, LF, octetClass, SP, TEXT, TOKEN } from './octets.js';
+import { COLON, CR, HTAB, LF, octetClass, SP, TEXT, TOKEN } from '../core/octets.js';
 import type { ResponseHeaders } from './types.js';
 
 const MAX_FIELDS = 200;

@@ -2,7 +2,7 @@ import { ChunkSizeScanner } from './chunk-size-scanner.js';
 import { FramingError } from './errors.js';
 import { type Fields, FieldScanner } from './field-scanner.js';
 import { bodyFraming, isPersistent, keepAliveHintMs } from './framing.js';
-import { CR, LF } from './octets.js';
+import { CR, LF } from '../core/octets.js';
 
 /** What `next()` found. `need-more`: all bytes were taken. */
 export type ParserEvent = 'need-more' | 'head' | 'data' | 'end';

@@ -1,6 +1,6 @@
 /** Requests that land on the wrong replica: forwarded whole, answered by the owner, piped back. */
 import { createHash, randomBytes } from 'node:crypto';
-import type { ServerResponse } from 'node:http';
+import type { ServedResponse } from '../../src/http-server/types.js';
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { ForwardedRequest } from '../../src/cluster/peer-listener.js';
@@ -21,13 +21,13 @@ afterEach(closeAll);
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
-function answerJson(response: ServerResponse, value: unknown): void {
+function answerJson(response: ServedResponse, value: unknown): void {
   const text = JSON.stringify(value);
   response.writeHead(200, ['content-type', 'application/json', 'content-length', String(Buffer.byteLength(text))]);
   response.end(text);
 }
 
-function beginEvents(response: ServerResponse): void {
+function beginEvents(response: ServedResponse): void {
   response.writeHead(200, ['content-type', 'text/event-stream', 'cache-control', 'no-cache, no-transform']);
   response.flushHeaders();
 }
@@ -272,7 +272,8 @@ describe('a peer that dies', () => {
     const begun = send(forwarder, peer, requestOf());
     const { response } = await next();
     beginEvents(response);
-    response.write('data: 1\n\n', () => response.destroy());
+    response.write('data: 1\n\n');
+    setImmediate(() => response.destroy());
     expect(await begun).toMatchObject({ status: 200, outcome: { phase: 'answering' } });
   });
 
@@ -295,7 +296,8 @@ describe('a peer that dies', () => {
     const half = fetch(`${edge.url}/sumit/mcp`);
     const other = (await next()).response;
     other.writeHead(200, ['content-type', 'application/json', 'content-length', '9']);
-    other.write('{"a":', () => other.destroy());
+    other.write('{"a":');
+    setImmediate(() => other.destroy());
     await expect(half.then((answer) => answer.text())).rejects.toThrow();
     expect(edge.failures.map((each) => each.phase)).toEqual(['sent', 'answering', 'answering']);
   });
