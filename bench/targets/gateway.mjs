@@ -20,15 +20,24 @@ export const ruled = {
   works: ['echo-sse', 'tools-list'],
 };
 
+/** Another build, to be measured beside this one in the same rounds: the path of its `dist`. */
+const { OTHER_BUILD } = process.env;
+
+/** @type {import('./target.mjs').Target[]} */
+export const otherBuilds =
+  OTHER_BUILD === undefined
+    ? []
+    : [newTarget('other-build', 'mcp-gateway, another build', plainConfiguration, join(OTHER_BUILD, 'cli/main.js'))];
+
 /** @returns {import('./target.mjs').Target} */
-function newTarget(name, title, configuration) {
+function newTarget(name, title, configuration, main = MAIN) {
   return {
     name,
     title,
     isCompiling: true,
     isOurs: true,
     start: async (run) => {
-      const { port, child } = await startGateway(name, (free) => configuration(free, run.upstreamPort, run.dir), run);
+      const { port, child } = await startGateway(name, (free) => configuration(free, run.upstreamPort, run.dir), run, main);
       return { port, pids: [child.pid], stop: () => stop(child) };
     },
   };
@@ -39,13 +48,13 @@ function newTarget(name, title, configuration) {
  * @param {(port: number) => string} configuration
  * @param {Pick<import('./target.mjs').Surroundings, 'dir' | 'profileDir'>} run
  */
-export async function startGateway(name, configuration, { dir, profileDir }) {
+export async function startGateway(name, configuration, { dir, profileDir }, main = MAIN) {
   const port = await freePort();
   const file = join(dir, `${name}.yaml`);
   writeFileSync(file, configuration(port));
   const profileName = `--cpu-prof-name=${name}-${Date.now()}.cpuprofile`;
   const profile = profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`, profileName];
-  const args = [...profile, MAIN, '--config', file];
+  const args = [...profile, main, '--config', file];
   const logFile = join(RESULTS, `${name}.log`);
   const log = openSync(logFile, 'w');
   const child = start(process.execPath, args, { core: PROXY_CORE, stdio: ['ignore', log, log] });

@@ -1,5 +1,5 @@
 /** What is compared, in the order of the table. */
-import { gateway, ruled } from './gateway.mjs';
+import { gateway, otherBuilds, ruled } from './gateway.mjs';
 import { nginx } from './nginx.mjs';
 import { REPLICA_TARGETS } from './replicas.mjs';
 import { startNodeProxy } from './target.mjs';
@@ -23,6 +23,7 @@ export const TARGETS = [
   },
   gateway,
   ruled,
+  ...otherBuilds,
   {
     name: 'naive',
     title: 'SDK proxy under Koa',
