@@ -11,7 +11,11 @@ const REPLICA_BYTES = 8;
 const BINDING_BYTES = 16;
 const SERIAL_BYTES = 8;
 const PLAIN_BYTES = REPLICA_BYTES + BINDING_BYTES + SERIAL_BYTES;
-const SEALED_BYTES = 1 + NONCE_BYTES + PLAIN_BYTES + TAG_BYTES;
+/** Where each part of an id stands: the number of its key, nonce, sealed content, tag. */
+const NONCE_AT = 1;
+const SEALED_AT = NONCE_AT + NONCE_BYTES;
+const TAG_AT = SEALED_AT + PLAIN_BYTES;
+const SEALED_BYTES = TAG_AT + TAG_BYTES;
 const RANDOM_POOL_BYTES = 4000;
 const ALGORITHM = 'aes-256-gcm';
 
@@ -38,6 +42,7 @@ export class SessionIds {
   readonly #sealing: SealingKey;
   readonly #replica: Buffer;
   readonly #random = new RandomBytes();
+  readonly #bindings = new Bindings();
 
   /** As ids name the replica that mints here. */
   readonly ownReplica: string;
@@ -64,12 +69,19 @@ export class SessionIds {
   /** A new id, unlike any other: 160 of its bits are random. */
   mint(route: string, principalId: string): string {
     const { keyId, key } = this.#sealing;
-    const random = this.#random.take(NONCE_BYTES + SERIAL_BYTES);
-    const nonce = random.subarray(0, NONCE_BYTES);
-    const cipher = createCipheriv(ALGORITHM, key, nonce);
-    cipher.setAAD(Buffer.of(keyId));
-    const plain = Buffer.concat([this.#replica, bindingOf(route, principalId), random.subarray(NONCE_BYTES)]);
-    const sealed = Buffer.concat([Buffer.of(keyId), nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+    const sealed = Buffer.allocUnsafe(SEALED_BYTES);
+    sealed[0] = keyId;
+    this.#random.fill(sealed, NONCE_AT, NONCE_BYTES);
+    const plain = Buffer.allocUnsafe(PLAIN_BYTES);
+    this.#replica.copy(plain);
+    this.#bindings.of(route, principalId).copy(plain, REPLICA_BYTES);
+    this.#random.fill(plain, REPLICA_BYTES + BINDING_BYTES, SERIAL_BYTES);
+    const cipher = createCipheriv(ALGORITHM, key, sealed.subarray(NONCE_AT, SEALED_AT));
+    cipher.setAAD(sealed.subarray(0, NONCE_AT));
+    // Nothing is left for `final` to give out: the cipher works byte by byte.
+    cipher.update(plain).copy(sealed, SEALED_AT);
+    cipher.final();
+    cipher.getAuthTag().copy(sealed, TAG_AT);
     return sealed.toString('base64url');
   }
 
@@ -100,24 +112,39 @@ function hashOf(replica: string): Buffer {
 /** Asks the system for many bytes at once: each question costs as much as a hundred answers. No byte is given out twice. */
 class RandomBytes {
   #pool = Buffer.alloc(0);
+  #used = 0;
 
-  take(count: number): Buffer {
-    if (this.#pool.length < count) this.#pool = randomBytes(RANDOM_POOL_BYTES);
-    const bytes = this.#pool.subarray(0, count);
-    this.#pool = this.#pool.subarray(count);
-    return bytes;
+  fill(target: Buffer, at: number, count: number): void {
+    if (this.#used + count > this.#pool.length) {
+      this.#pool = randomBytes(RANDOM_POOL_BYTES);
+      this.#used = 0;
+    }
+    this.#pool.copy(target, at, this.#used, this.#used + count);
+    this.#used += count;
+  }
+}
+
+/** Remembers the last digest: a caller often opens many sessions of one route. */
+class Bindings {
+  #route = '';
+  #principalId = '';
+  #digest: Buffer | undefined;
+
+  of(route: string, principalId: string): Buffer {
+    if (this.#digest !== undefined && this.#route === route && this.#principalId === principalId) return this.#digest;
+    this.#route = route;
+    this.#principalId = principalId;
+    this.#digest = bindingOf(route, principalId);
+    return this.#digest;
   }
 }
 
 function unseal(sealed: Buffer, key: Buffer): Buffer | undefined {
-  const decipher = createDecipheriv(ALGORITHM, key, sealed.subarray(1, 1 + NONCE_BYTES));
-  decipher.setAAD(sealed.subarray(0, 1));
-  decipher.setAuthTag(sealed.subarray(SEALED_BYTES - TAG_BYTES));
+  const decipher = createDecipheriv(ALGORITHM, key, sealed.subarray(NONCE_AT, SEALED_AT));
+  decipher.setAAD(sealed.subarray(0, NONCE_AT));
+  decipher.setAuthTag(sealed.subarray(TAG_AT));
   try {
-    return Buffer.concat([
-      decipher.update(sealed.subarray(1 + NONCE_BYTES, SEALED_BYTES - TAG_BYTES)),
-      decipher.final(),
-    ]);
+    return Buffer.concat([decipher.update(sealed.subarray(SEALED_AT, TAG_AT)), decipher.final()]);
   } catch {
     return undefined;
   }

@@ -13,7 +13,7 @@ interface Import {
   readonly typeOnly: boolean;
 }
 
-const LEAVES = ['auth', 'audit', 'metrics', 'tracing', 'redis', 'rate-limit', 'policy', 'http-client'];
+const LEAVES = ['auth', 'audit', 'metrics', 'tracing', 'redis', 'rate-limit', 'policy', 'http-client', 'http-server'];
 const SIDES = ['upstream', 'downstream', 'session', 'cluster'];
 const BASE = ['core', 'protocol'];
 const DOMAINS = [...LEAVES, ...SIDES];
