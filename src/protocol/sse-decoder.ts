@@ -3,6 +3,7 @@
  * Reconnecting, and what the events mean, is the caller's business.
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
  */
+import { ByteBuilder } from '../core/byte-builder.js';
 import { GatewayError } from '../core/errors.js';
 import { isSame } from './json-text.js';
 
@@ -183,40 +184,6 @@ export class SseDecoder {
 
   #checkSize(bytes: number): void {
     if (bytes > this.#maxEventBytes) throw new SseEventTooLargeError(this.#maxEventBytes);
-  }
-}
-
-/** Bytes that come in pieces, copied together; doubles its room, so many small pieces cost no more than few large ones. */
-class ByteBuilder {
-  length = 0;
-  #bytes = NO_DATA;
-
-  append(source: Buffer, start: number, end: number): void {
-    this.#reserve(end - start);
-    source.copy(this.#bytes, this.length, start, end);
-    this.length += end - start;
-  }
-
-  appendByte(byte: number): void {
-    this.#reserve(1);
-    this.#bytes[this.length] = byte;
-    this.length += 1;
-  }
-
-  /** Gives the bytes away and starts anew. */
-  take(): Buffer {
-    const taken = this.#bytes.subarray(0, this.length);
-    this.#bytes = NO_DATA;
-    this.length = 0;
-    return taken;
-  }
-
-  #reserve(bytes: number): void {
-    const needed = this.length + bytes;
-    if (needed <= this.#bytes.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(256, needed, this.#bytes.length * 2));
-    this.#bytes.copy(larger, 0, 0, this.length);
-    this.#bytes = larger;
   }
 }
 
