@@ -106,6 +106,8 @@ export class PlainConnection implements ResponseCarrier {
   }
 
   writeAll(pieces: readonly (Buffer | string)[]): boolean {
+    const [first] = pieces;
+    if (pieces.length === 1 && first !== undefined) return this.write(first, 'latin1');
     let bytes = 0;
     for (const piece of pieces) bytes += piece.length;
     if (bytes <= COPIED_BYTES) return this.#socket.write(inOneBuffer(pieces, bytes));

@@ -41,9 +41,11 @@ export class PlainResponse implements ServedResponse {
   #isLast = false;
   #isEnded = false;
   #isClosed = false;
-  /** Of a chunked body: written in this turn, and sent at its end. */
+  /** Of a body without a length: written in this turn, and sent at its end. */
   #gathered: (Buffer | string)[] | undefined;
   #gatheredBytes = 0;
+  /** Made once: a stream has many turns. */
+  #onTurnEnd: Listener | undefined;
   #onClose: Listener[] = [];
   #onDrain: Listener[] = [];
 
@@ -97,7 +99,7 @@ export class PlainResponse implements ServedResponse {
     if (this.#isEnded || this.destroyed) return true;
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
     if (bytes.length === 0) return !this.writableNeedDrain;
-    if (this.#isChunked) return this.#gather(bytes);
+    if (this.#isChunked || this.#isLast) return this.#gather(bytes);
     return this.#head === '' ? this.#carrier.write(bytes) : this.#carrier.writeAll([this.#takeHead(), bytes]);
   }
 
@@ -163,11 +165,13 @@ export class PlainResponse implements ServedResponse {
   #gather(bytes: Buffer | undefined): boolean {
     if (this.#gathered === undefined) {
       this.#gathered = [];
-      process.nextTick(() => this.#flush());
+      this.#onTurnEnd ??= () => this.#flush();
+      process.nextTick(this.#onTurnEnd);
     }
     if (this.#head !== '') this.#gathered.push(this.#takeHead());
     if (bytes === undefined) this.#gathered.push(LAST_CHUNK);
-    else this.#gathered.push(`${bytes.length.toString(16)}\r\n`, bytes, '\r\n');
+    else if (this.#isChunked) this.#gathered.push(`${bytes.length.toString(16)}\r\n`, bytes, '\r\n');
+    else this.#gathered.push(bytes);
     this.#gatheredBytes += bytes?.length ?? 0;
     return this.#gatheredBytes > MAX_GATHERED_BYTES ? this.#flush() : !this.writableNeedDrain;
   }
