@@ -11,11 +11,16 @@ interface LoggedEvent extends StreamEvent {
 }
 
 const NOTHING = Buffer.alloc(0);
+/** Stands where an event was forgotten, until there are enough such places to close the gap. */
+const FORGOTTEN: LoggedEvent = { sequence: -1, bytes: NOTHING, isNotification: true, answers: undefined };
+const MIN_GAP = 64;
 
 export class ReplayLog {
   readonly #limitBytes: number;
   readonly #budget: BufferBudget;
   #events: LoggedEvent[] = [];
+  /** Index of the oldest event that is kept. */
+  #first = 0;
   /** Index of the first event that was not given out. */
   #next = 0;
   #bytes = 0;
@@ -72,7 +77,7 @@ export class ReplayLog {
   }
 
   get events(): readonly LoggedEvent[] {
-    return this.#events;
+    return this.#first === 0 ? this.#events : this.#events.slice(this.#first);
   }
 
   get forgottenUpTo(): number {
@@ -87,7 +92,7 @@ export class ReplayLog {
   /** The last sequence that a client has seen who misses more than `tailBytes` of what was given, or as many; undefined: nobody can. */
   tailStart(tailBytes: number): number | undefined {
     let bytes = 0;
-    for (let i = this.#next - 1; i >= 0; i -= 1) {
+    for (let i = this.#next - 1; i >= this.#first; i -= 1) {
       const event = this.#events[i] as LoggedEvent;
       bytes += event.bytes.length;
       if (bytes > tailBytes) return event.sequence;
@@ -110,10 +115,7 @@ export class ReplayLog {
 
   /** What was given out has had time to arrive: from now on no single event may be larger than the limit. */
   settle(): void {
-    while (this.#next > 0 && this.#isTooLarge()) {
-      this.#forget(this.#events.shift() as LoggedEvent);
-      this.#next -= 1;
-    }
+    while (this.#next > this.#first && this.#isTooLarge()) this.#forgetFirst();
   }
 
   /** Whether the log knows everything that came behind `sequence`, and `sequence` is of this stream. */
@@ -133,6 +135,7 @@ export class ReplayLog {
   clear(): void {
     this.#budget.giveBack(this.#bytes);
     this.#events = [];
+    this.#first = 0;
     this.#next = 0;
     this.#bytes = 0;
     this.#setWaiting(0);
@@ -151,19 +154,14 @@ export class ReplayLog {
 
   /** Keeps a tail of what was given, and always the newest event: it may be the one that was cut off. */
   #forgetGiven(keepBytes: number): void {
-    let count = 0;
-    while (count < this.#next && count < this.#events.length - 1 && this.#isTooLarge()) {
-      if (this.#bytes - this.#waitingBytes <= keepBytes) break;
-      this.#forget(this.#events[count] as LoggedEvent);
-      count += 1;
+    while (this.#first < this.#next && this.#first < this.#events.length - 1 && this.#isTooLarge()) {
+      if (this.#bytes - this.#waitingBytes <= keepBytes) return;
+      this.#forgetFirst();
     }
-    if (count === 0) return;
-    this.#events.splice(0, count);
-    this.#next -= count;
   }
 
   #isWithinLimit(): boolean {
-    if (this.#events.length === 1) return true;
+    if (this.#events.length - this.#first === 1) return true;
     return this.#bytes <= this.#limitBytes && !this.#budget.isExceeded;
   }
 
@@ -187,9 +185,17 @@ export class ReplayLog {
     }
   }
 
-  #forget(event: LoggedEvent): void {
+  /** The others move up now and then only: a full log forgets an event for each that comes. */
+  #forgetFirst(): void {
+    const event = this.#events[this.#first] as LoggedEvent;
     this.#bytes -= event.bytes.length;
     this.#budget.giveBack(event.bytes.length);
     this.#forgottenUpTo = event.sequence;
+    this.#events[this.#first] = FORGOTTEN;
+    this.#first += 1;
+    if (this.#first < MIN_GAP || this.#first * 2 < this.#events.length) return;
+    this.#events.splice(0, this.#first);
+    this.#next -= this.#first;
+    this.#first = 0;
   }
 }

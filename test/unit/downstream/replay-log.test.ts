@@ -69,6 +69,33 @@ describe('a client that is there', () => {
     expect(log.retainedBytes).toBe(500);
   });
 
+  test('a log that has been full for long still knows exactly the last that fit, and goes on behind each of them', () => {
+    const { log, budget } = newLog();
+    for (let sequence = 1; sequence <= 500; sequence += 1) {
+      append(log, sequence, bytes(10), true, false);
+      takeAll(log);
+      const kept = Math.min(sequence, LIMIT / 10);
+      expect(log.events.map((event) => event.sequence)).toEqual(
+        Array.from({ length: kept }, (_, index) => sequence - kept + 1 + index),
+      );
+      expect(log.forgottenUpTo).toBe(sequence - kept);
+      expect(log.canResumeAfter(sequence - kept - 1)).toBe(false);
+      log.rewindTo(sequence - kept);
+      expect(log.waitingCount).toBe(kept);
+      expect(log.tailStart(0)).toBeUndefined();
+      expect(takeAll(log).length).toBe(kept);
+      expect(log.tailStart(15)).toBe(kept > 1 ? sequence - 1 : undefined);
+      expect(budget.usedBytes).toBe(kept * 10);
+    }
+    append(log, 501, bytes(LIMIT), true, false);
+    takeAll(log);
+    append(log, 502, bytes(LIMIT + 1), true, false);
+    takeAll(log);
+    log.settle();
+    expect(log.events).toEqual([]);
+    expect(budget.usedBytes).toBe(0);
+  });
+
   test('a single event larger than the limit is given up once it has had time to arrive', () => {
     const { log, budget } = newLog();
     append(log, 1, bytes(500), false, false);
