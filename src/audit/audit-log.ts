@@ -11,6 +11,7 @@ import { AuditKey, auditKeyFile, readOrCreateAuditKey } from './key.js';
 import type { AuditOptions } from './options.js';
 import type { RecordFields } from './record.js';
 import { type ResumedChain, resumeChain } from './resume.js';
+import { Timestamps } from './timestamps.js';
 
 const CHECKPOINT_RECORDS = 1000;
 const CHECKPOINT_INTERVAL_MS = 60_000;
@@ -51,7 +52,8 @@ export interface AuditStats {
 }
 
 interface PendingEvent {
-  readonly ts: string;
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
   readonly event: AuditEvent;
 }
 
@@ -74,8 +76,7 @@ export class AuditLog {
   #droppedSinceGap = 0;
   #sinceCheckpoint = 0;
   #checkpointTimer: NodeJS.Timeout | undefined;
-  #tsMs = Number.NaN;
-  #tsText = '';
+  readonly #timestamps = new Timestamps();
 
   private constructor(
     options: AuditOptions,
@@ -136,18 +137,20 @@ export class AuditLog {
   /**
    * Makes the record of an event. It is in the file within 200 ms and on disk within a second.
    *
+   * @param event Read when its record is made, shortly after: from now on it must not change.
+   * @param argumentsLength Bytes in `event.arguments`, for who would have to make them to tell.
    * @returns false when there was no room for it; the next record that finds room is preceded by one of how many were lost
    */
-  record(event: AuditEvent): boolean {
+  record(event: AuditEvent, argumentsLength = event.arguments?.length ?? 0): boolean {
     if (this.#isClosed || !this.#hasRoom) {
       this.#dropped += 1;
       this.#droppedSinceGap += 1;
       return false;
     }
     this.#tellDropped();
-    this.#pending.push({ ts: this.#ts(), event });
+    this.#pending.push({ atMs: this.#clock.wallTimeMs(), event });
     const { length } = this.#pending;
-    if (length >= MAX_PENDING_EVENTS || (event.arguments?.length ?? 0) > MAX_HELD_BYTES) this.#sealPending();
+    if (length >= MAX_PENDING_EVENTS || argumentsLength > MAX_HELD_BYTES) this.#sealPending();
     // Behind the call that it is about.
     else if (length === BATCH_EVENTS) setImmediate(() => this.#sealPending());
     else this.#writer.expectLine();
@@ -203,7 +206,8 @@ export class AuditLog {
     const pending = this.#pending;
     if (pending.length === 0) return;
     this.#pending = [];
-    for (const { ts, event } of pending) {
+    for (const { atMs, event } of pending) {
+      const ts = this.#timestamps.text(atMs);
       this.#write(ts, this.#fieldsOf(event));
       if (this.#sinceCheckpoint >= CHECKPOINT_RECORDS) this.#writeCheckpoint(ts);
     }
@@ -267,13 +271,7 @@ export class AuditLog {
     };
   }
 
-  /** RFC 3339; formatted once per millisecond. */
   #ts(): string {
-    const nowMs = this.#clock.wallTimeMs();
-    if (nowMs !== this.#tsMs) {
-      this.#tsMs = nowMs;
-      this.#tsText = new Date(nowMs).toISOString();
-    }
-    return this.#tsText;
+    return this.#timestamps.text(this.#clock.wallTimeMs());
   }
 }

@@ -1,15 +1,15 @@
 /** The gate every request of a client passes: rules, then limits, then a note for the audit trail that is written when its outcome is known. */
 import { parseRate } from '../rate-limit/rate.js';
 import type { ExtraLimit, LimitRefusal, LimitSubject } from '../rate-limit/limiter.js';
+import type { Caller } from '../downstream/client-session.js';
 import type { Era } from '../protocol/classify.js';
 import type { Message, RequestId } from '../protocol/message.js';
 import { Method } from '../protocol/methods.js';
 import { RateLimitedError, UnauditableError } from '../protocol/session-errors.js';
-import type { AuditOutcome } from '../audit/event.js';
+import { DecisionNote } from './decision-note.js';
 import { denial, limitRefusal, type Refusal } from './denials.js';
 import { isUngoverned, type RouteRules } from './rules.js';
 import { type CallContext, effectiveRole, rule, type Ruling } from './ruling.js';
-import { argumentBytes } from './subject.js';
 
 type Request = Message & { readonly id: RequestId; readonly method: string };
 
@@ -35,7 +35,7 @@ export function judge(rules: RouteRules, request: Request, context: GateContext)
   if (audit?.healthy === false) return { kind: 'error', error: new UnauditableError(request.id) };
   const note = new DecisionNote(rules, request, context, ruling);
   const due = limits?.takeAll(
-    limitSubject(rules, request, context),
+    new RequestSubject(rules, request, context.caller),
     ruling.effect === 'allow' ? 'allowed' : 'request',
     extraLimits(rules, context, ruling),
   );
@@ -65,17 +65,29 @@ function settle(
   return { kind: 'pass', rules, note };
 }
 
-function limitSubject(rules: RouteRules, request: Request, { caller }: GateContext): LimitSubject {
-  const { principal, ip } = caller;
-  return {
-    principal: principal.id,
-    tenant: principal.tenant,
-    role: effectiveRole(rules, caller),
-    route: rules.route,
-    tool: request.method === Method.toolsCall ? request.name : undefined,
-    method: request.method,
-    ip,
-  };
+/** What limits ask of a request; the address is asked of the system only by those that count it. */
+class RequestSubject implements LimitSubject {
+  readonly principal: string;
+  readonly tenant: string | undefined;
+  readonly role: string | undefined;
+  readonly route: string;
+  readonly tool: string | undefined;
+  readonly method: string;
+  readonly #caller: Caller;
+
+  constructor(rules: RouteRules, request: Request, caller: Caller) {
+    this.principal = caller.principal.id;
+    this.tenant = caller.principal.tenant;
+    this.role = effectiveRole(rules, caller);
+    this.route = rules.route;
+    this.tool = request.method === Method.toolsCall ? request.name : undefined;
+    this.method = request.method;
+    this.#caller = caller;
+  }
+
+  get ip(): string {
+    return this.#caller.ip;
+  }
 }
 
 const NO_LIMITS: readonly ExtraLimit[] = [];
@@ -91,69 +103,4 @@ function extraLimits(rules: RouteRules, { caller }: GateContext, ruling: Ruling)
     const rate = parseRate(limit.limit);
     return rate === undefined ? [] : [{ name: limit.name, rate, scope: [rules.route, policy.name, principal.id] }];
   });
-}
-
-let serial = 0;
-const PROCESS_TAG = Math.random().toString(36).slice(2, 8);
-
-/** One decision, on its way to the audit trail: exactly one record, whatever becomes of the request. */
-export class DecisionNote {
-  readonly decisionId: string;
-  readonly #rules: RouteRules;
-  readonly #request: Request;
-  readonly #context: GateContext;
-  readonly #ruling: Ruling;
-  readonly #startedAtMs = performance.now();
-  #isWritten = false;
-
-  constructor(rules: RouteRules, request: Request, context: GateContext, ruling: Ruling) {
-    serial += 1;
-    this.decisionId = `d-${PROCESS_TAG}-${serial.toString(36)}`;
-    this.#rules = rules;
-    this.#request = request;
-    this.#context = context;
-    this.#ruling = ruling;
-  }
-
-  write(outcome: AuditOutcome): void {
-    const { layer, rule: ruleName, reason } = this.#ruling;
-    this.#record(outcome, this.#ruling.effect, layer, ruleName, reason);
-  }
-
-  writeLimited({ limit }: LimitRefusal): void {
-    this.#record('limited', 'deny', 'rate_limit', limit, `the limit ${limit} is exceeded`);
-  }
-
-  #record(
-    outcome: AuditOutcome,
-    effect: Ruling['effect'],
-    layer: Ruling['layer'],
-    ruleName: string,
-    reason: string,
-  ): void {
-    const { audit, policy } = this.#rules;
-    if (this.#isWritten || audit === undefined) return;
-    this.#isWritten = true;
-    const { caller, session } = this.#context;
-    audit.record({
-      event: 'decision',
-      decisionId: this.decisionId,
-      route: this.#rules.route,
-      principal: caller.principal.id,
-      role: effectiveRole(this.#rules, caller),
-      tenant: caller.principal.tenant,
-      session: session?.label,
-      method: this.#request.method,
-      tool: this.#ruling.subject?.name,
-      arguments: argumentBytes(this.#request),
-      effect,
-      would: this.#ruling.would,
-      layer,
-      rule: ruleName,
-      reason,
-      policyHash: policy?.hash,
-      outcome,
-      latencyMs: performance.now() - this.#startedAtMs,
-    });
-  }
 }
