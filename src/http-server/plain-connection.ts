@@ -32,6 +32,8 @@ export interface PlainService {
 /** From a connection's start to its first request, and from a head to the end of its body. */
 const FIRST_BYTES_TIMEOUT_MS = 10_000;
 const BODY_TIMEOUT_MS = 30_000;
+/** For a client to take what was said last and to close its side of the connection, too. */
+const LINGER_MS = 2000;
 /** Longer than the idle time of common load balancers, so that it is they who close an idle connection and no request is lost to the race. */
 export const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 /** What a client says before it was answered waits; from here on the client does, too. */
@@ -97,7 +99,7 @@ export class PlainConnection implements ResponseCarrier {
   /** Called now and then: gives up what has been waited for too long. */
   checkDeadline(nowMs: number): void {
     if (nowMs < this.#deadlineMs) return;
-    if (this.#request === undefined) this.#socket.destroy();
+    if (this.#isGone || this.#request === undefined) this.#socket.destroy();
     else this.#breakOff('ERR_HTTP_REQUEST_TIMEOUT');
   }
 
@@ -186,17 +188,15 @@ export class PlainConnection implements ResponseCarrier {
     this.#bodyLeft -= taken;
     if (isWhole) this.#deadlineMs = Number.POSITIVE_INFINITY;
     request.push(taken === length ? bytes : bytes.subarray(0, taken), isWhole);
-    if (request.waitingBytes > MAX_HELD_BYTES) this.#socket.pause();
     if (isWhole) this.#settle();
+    // Whoever asks for the rest has it read again; of a whole body nothing is left to ask for.
+    else if (request.waitingBytes > MAX_HELD_BYTES) this.#socket.pause();
     return taken === length ? NOTHING : bytes.subarray(taken);
   }
 
-  /** Nothing can follow an answer that ends with its connection: who says more has lost count. */
+  /** Nothing can follow an answer that ends with its connection: what comes then is thrown away, and the answer goes on. */
   #hold(bytes: Buffer): void {
-    if (this.#response?.isLast === true) {
-      this.#leave();
-      return;
-    }
+    if (this.#response?.isLast === true) return;
     this.#held = bytes;
     if (bytes.length > MAX_HELD_BYTES) this.#socket.pause();
   }
@@ -253,12 +253,10 @@ export class PlainConnection implements ResponseCarrier {
   }
 
   #breakOff(code: BrokenRequest): void {
-    if (this.#response?.headersSent === true) {
-      this.#leave();
-      return;
-    }
+    this.#deadlineMs = this.#service.nowMs + LINGER_MS;
     this.#isGone = true;
-    this.#service.answerBroken(this.#socket, code);
+    if (this.#response?.headersSent === true) this.#socket.end();
+    else this.#service.answerBroken(this.#socket, code);
   }
 
   readonly #onDrain = (): void => {

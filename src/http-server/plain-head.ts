@@ -20,7 +20,7 @@ export interface PlainHead {
 }
 
 /** Fewer than any parser's limit: who sends more is judged by Node. */
-const MAX_HEAD_BYTES = 8 * 1024;
+export const MAX_HEAD_BYTES = 8 * 1024;
 const MAX_HEADERS = 50;
 /** Enough for any limit, and exact as a number. */
 const MAX_LENGTH_DIGITS = 10;
@@ -91,13 +91,16 @@ function readFields(bytes: Buffer, from: number, start: number): PlainFields | u
     const lineEnd = skip(bytes, valueStart, octetClass, TEXT);
     if (bytes[lineEnd] !== CR || bytes[lineEnd + 1] !== LF) return undefined;
     const name = lowerCase(bytes.toString('latin1', at, nameEnd));
-    const value = bytes.toString('latin1', valueStart, trimEnd(bytes, valueStart, lineEnd));
+    const valueEnd = trimEnd(bytes, valueStart, lineEnd);
+    const value = bytes.toString('latin1', valueStart, valueEnd);
     // Inherited members too look like something that came before: such a request is merely no plain one.
     if (headers[name] !== undefined || !isPlainField(name, value)) return undefined;
     headers[name] = value;
     if (name === 'content-length') {
+      // Node's parser refuses some of the blanks that may follow any other value.
+      if (valueEnd !== lineEnd) return undefined;
       lengthAt = valueStart - from;
-      lengthEnd = lengthAt + value.length;
+      lengthEnd = valueEnd - from;
     }
     at = lineEnd + 2;
   }

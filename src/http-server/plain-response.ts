@@ -22,7 +22,7 @@ export interface ResponseCarrier {
 type Listener = () => void;
 
 const ILLEGAL_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
-const ILLEGAL_NAME = /[^\w!#$%&'*+.^`|~-]/;
+const LEGAL_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
 const KEEP_ALIVE = 'Connection: keep-alive\r\nKeep-Alive: timeout=75\r\n';
 const CLOSE = 'Connection: close\r\n';
 const NO_CONTENT = 204;
@@ -73,17 +73,20 @@ export class PlainResponse implements ServedResponse {
 
   writeHead(status: number, headers: readonly string[] = []): this {
     if (this.headersSent) throw new Error('the head of this answer was written already');
-    this.headersSent = true;
     let hasLength = false;
+    let isLast = false;
     let lines = '';
     for (let i = 0; i < headers.length; i += 2) {
       const name = headers[i] as string;
       const value = headers[i + 1] as string;
       refuseIllegal(name, value);
       if (name === 'content-length') hasLength = true;
-      if (name === 'connection') this.#isLast = value === 'close';
+      if (name === 'connection') isLast = value === 'close';
       else lines += `${name}: ${value}\r\n`;
     }
+    // Only now: whoever was refused a header can still give another answer.
+    this.headersSent = true;
+    this.#isLast = isLast;
     if (!hasLength && status !== NO_CONTENT) this.#delimit();
     const framing = this.#isChunked ? 'Transfer-Encoding: chunked\r\n' : '';
     const connection = this.#isLast ? CLOSE : KEEP_ALIVE;
@@ -154,7 +157,8 @@ export class PlainResponse implements ServedResponse {
   }
 
   #writeLast(chunk: Buffer | string, encoding: 'latin1' | undefined): void {
-    if (this.#isChunked || this.#head === '') this.write(chunk);
+    if (this.#isChunked || this.#head === '')
+      this.write(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk);
     // Text that stands for bytes one by one goes out with its head as one text.
     else if (typeof chunk === 'string' && encoding === 'latin1')
       this.#carrier.write(this.#takeHead() + chunk, encoding);
@@ -193,6 +197,6 @@ export class PlainResponse implements ServedResponse {
 
 /** A value that ends its line early would write the next one. */
 function refuseIllegal(name: string, value: string): void {
-  if (ILLEGAL_NAME.test(name) || ILLEGAL_VALUE.test(value))
+  if (!LEGAL_NAME.test(name) || ILLEGAL_VALUE.test(value))
     throw new TypeError(`illegal header ${JSON.stringify(name)}`);
 }

@@ -2,7 +2,7 @@
  * The last head of a connection. A client says the same head again and again, but for the length of the body: what was read and
  * judged byte for byte need not be read again.
  */
-import { type PlainHead, readLength, readPlainHead } from './plain-head.js';
+import { MAX_HEAD_BYTES, type PlainHead, readLength, readPlainHead } from './plain-head.js';
 
 /** So many heads in a row that differ from the one before: many clients share the connection, and none is worth remembering. */
 const MAX_MISSES = 4;
@@ -30,7 +30,7 @@ export class RememberedHead {
     const text = readLength(bytes, at);
     const end = at + text.length;
     const headEnd = end + known.length - head.lengthEnd;
-    if (text === '' || headEnd > bytes.length) return undefined;
+    if (text === '' || headEnd > bytes.length || headEnd - from > MAX_HEAD_BYTES) return undefined;
     if (known.compare(bytes, end, headEnd, head.lengthEnd) !== 0) return undefined;
     if (text === head.headers['content-length']) return head;
     const { method, url } = head;
