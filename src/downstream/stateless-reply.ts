@@ -73,6 +73,11 @@ export class StatelessReply implements StatelessStream {
     refuse(this.#exchange, error);
   }
 
+  /** Somebody else answers. */
+  withdraw(): void {
+    this.#end();
+  }
+
   #openStream(): void {
     if (this.#isStream) return;
     this.#isStream = true;

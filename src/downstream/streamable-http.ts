@@ -63,11 +63,22 @@ function receive(exchange: HttpExchange, door: RouteDoor, body: Message | readon
 /** Nothing of this revision outlives its request: no session is looked for, and none is named. */
 function receiveStateless(exchange: HttpExchange, door: RouteDoor, message: Message): void {
   if (message.kind === 'request') {
-    door.receiveStateless(message, new StatelessReply(exchange, door.timers, door.clock), exchange.caller);
+    const reply = new StatelessReply(exchange, door.timers, door.clock);
+    orWithdraw(reply, () => door.receiveStateless(message, reply, exchange.caller));
     return;
   }
   door.receiveStateless(message, undefined, exchange.caller);
   sendEmpty(exchange.response, 202, exchange.headers);
+}
+
+/** What is thrown is answered by somebody else, so the reply must not answer too when its time comes. */
+function orWithdraw(reply: StreamableReply | StatelessReply, receive: () => void): void {
+  try {
+    receive();
+  } catch (error) {
+    reply.withdraw();
+    throw error;
+  }
 }
 
 function mirrorHeaders(request: ServedRequest): MirrorHeaders {
@@ -89,7 +100,8 @@ function receiveLegacy(exchange: HttpExchange, door: RouteDoor, body: Message): 
   else {
     const session = sessionOf(exchange, door, body);
     if (body.kind === 'request') {
-      session.receive(body, new StreamableReply(exchange, session, NO_HEADERS, [body]), exchange.caller);
+      const reply = new StreamableReply(exchange, session, NO_HEADERS, [body]);
+      orWithdraw(reply, () => session.receive(body, reply, exchange.caller));
     } else {
       session.receive(body, session.streams.general, exchange.caller);
       sendEmpty(exchange.response, 202, exchange.headers);
@@ -110,7 +122,7 @@ function initialize(exchange: HttpExchange, door: RouteDoor, message: Message): 
   const session = door.open('streamable-http', exchange.caller);
   const reply = new StreamableReply(exchange, session, ['mcp-session-id', session.id], [message]);
   try {
-    session.receive(message, reply, exchange.caller);
+    orWithdraw(reply, () => session.receive(message, reply, exchange.caller));
   } catch (error) {
     session.close('refused');
     throw error;

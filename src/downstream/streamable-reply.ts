@@ -91,6 +91,12 @@ export class StreamableReply implements ClientStream {
     stream.disconnect(encodeRetry(retryMs));
   }
 
+  /** Somebody else answers. */
+  withdraw(): void {
+    this.#isOver = true;
+    this.#decideTimer?.cancel();
+  }
+
   #settleOne(): void {
     this.#due -= 1;
     if (this.#due > 0) return;

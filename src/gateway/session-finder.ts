@@ -192,6 +192,7 @@ export class SessionFinder implements Elsewhere {
     const search = this.#searchFor(endpoint, id, bound, exchange);
     while (!exchange.response.destroyed) {
       const place = await this.#locator.locate(search);
+      if (exchange.response.destroyed) return;
       if (place.kind === 'here') {
         this.#serve(endpoint, exchange, id);
         return;

@@ -32,6 +32,8 @@ export interface PlainService {
 /** From a connection's start to its first request, and from a head to the end of its body. */
 const FIRST_BYTES_TIMEOUT_MS = 10_000;
 const BODY_TIMEOUT_MS = 30_000;
+/** For a client to take the rest of a finished answer; whoever writes a large one watches more closely. */
+const ANSWER_TIMEOUT_MS = 30_000;
 /** For a client to take what was said last and to close its side of the connection, too. */
 const LINGER_MS = 2000;
 /** Longer than the idle time of common load balancers, so that it is they who close an idle connection and no request is lost to the race. */
@@ -124,8 +126,12 @@ export class PlainConnection implements ResponseCarrier {
     // Node too reads what is left of a body nobody wants, to find the next request behind it.
     this.#request?.resume();
     // Until the client has it all nothing else is begun: who does not read is not answered more.
-    if (this.#socket.writableLength === 0) this.#onFlushed();
-    else this.#socket.write(NOTHING, this.#onFlushed);
+    if (this.#socket.writableLength === 0) {
+      this.#onFlushed();
+      return;
+    }
+    this.#deadlineMs = this.#service.nowMs + ANSWER_TIMEOUT_MS;
+    this.#socket.write(NOTHING, this.#onFlushed);
   }
 
   cut(): void {
@@ -203,6 +209,7 @@ export class PlainConnection implements ResponseCarrier {
 
   /** Nothing more is said; what was written still goes out. */
   #leave(): void {
+    this.#deadlineMs = this.#service.nowMs + LINGER_MS;
     this.#isGone = true;
     this.#socket.end();
   }
@@ -212,6 +219,7 @@ export class PlainConnection implements ResponseCarrier {
     if (response === undefined || this.isGone) return;
     if (this.#socket.timeout !== 0) this.#socket.setTimeout(0);
     this.#isFlushed = true;
+    if (this.#bodyLeft === 0) this.#deadlineMs = Number.POSITIVE_INFINITY;
     response.closed();
     this.#settle();
   };
@@ -219,15 +227,16 @@ export class PlainConnection implements ResponseCarrier {
   /** The next request may come when this one was read and answered. */
   #settle(): void {
     const response = this.#response;
-    if (!this.#isFlushed || this.#bodyLeft > 0 || response === undefined) return;
-    this.#isFlushed = false;
-    this.#request = undefined;
-    this.#response = undefined;
-    if (response.isLast || this.#service.isClosing) {
+    if (!this.#isFlushed || response === undefined) return;
+    if (response.isLast || (this.#bodyLeft === 0 && this.#service.isClosing)) {
       this.#isGone = true;
       this.#socket.destroySoon();
       return;
     }
+    if (this.#bodyLeft > 0) return;
+    this.#isFlushed = false;
+    this.#request = undefined;
+    this.#response = undefined;
     this.#deadlineMs = this.#service.nowMs + KEEP_ALIVE_TIMEOUT_MS;
     const held = this.#held;
     if (held === undefined || this.#isRunning) return;
@@ -253,10 +262,8 @@ export class PlainConnection implements ResponseCarrier {
   }
 
   #breakOff(code: BrokenRequest): void {
-    this.#deadlineMs = this.#service.nowMs + LINGER_MS;
-    this.#isGone = true;
-    if (this.#response?.headersSent === true) this.#socket.end();
-    else this.#service.answerBroken(this.#socket, code);
+    if (this.#response?.headersSent !== true) this.#service.answerBroken(this.#socket, code);
+    this.#leave();
   }
 
   readonly #onDrain = (): void => {

@@ -24,7 +24,6 @@ export class PlainFront implements PlainService {
   readonly #handlers: PlainHandlers;
   readonly #toNode: (socket: Socket) => void;
   readonly #connections = new Set<PlainConnection>();
-  readonly #timer: NodeJS.Timeout;
   nowMs = performance.now();
   httpDate = new Date().toUTCString();
 
@@ -38,8 +37,10 @@ export class PlainFront implements PlainService {
     this.#toNode = (socket) => void Reflect.apply(toNode, server, [socket]);
     server.removeAllListeners(event);
     server.on(event, (socket: Socket) => this.#connections.add(new PlainConnection(this, socket)));
-    this.#timer = setInterval(() => this.#tick(), TICK_MS).unref();
-    server.once('close', () => clearInterval(this.#timer));
+    server.once('listening', () => {
+      const timer = setInterval(() => this.#tick(), TICK_MS).unref();
+      server.once('close', () => clearInterval(timer));
+    });
   }
 
   get isClosing(): boolean {

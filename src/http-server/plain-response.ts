@@ -118,12 +118,13 @@ export class PlainResponse implements ServedResponse {
   }
 
   destroy(): this {
-    this.#carrier.cut();
+    // The connection may carry the next answer by now.
+    if (!this.#isClosed) this.#carrier.cut();
     return this;
   }
 
   setTimeout(ms: number): this {
-    this.#carrier.setWriteTimeout(ms);
+    if (!this.#isClosed) this.#carrier.setWriteTimeout(ms);
     return this;
   }
 
