@@ -37,7 +37,12 @@ function newTarget(name, title, configuration, main = MAIN) {
     isCompiling: true,
     isOurs: true,
     start: async (run) => {
-      const { port, child } = await startGateway(name, (free) => configuration(free, run.upstreamPort, run.dir), run, main);
+      const { port, child } = await startGateway(
+        name,
+        (free) => configuration(free, run.upstreamPort, run.dir),
+        run,
+        main,
+      );
       return { port, pids: [child.pid], stop: () => stop(child) };
     },
   };

@@ -200,14 +200,17 @@ export class PlainConnection implements ResponseCarrier {
     return taken === length ? NOTHING : bytes.subarray(taken);
   }
 
-  /** Nothing can follow an answer that ends with its connection: what comes then is thrown away, and the answer goes on. */
+  /** Nothing can follow the last answer: what comes is thrown away, and the answer goes on to its end, if there is one but the connection's. */
   #hold(bytes: Buffer): void {
-    if (this.#response?.isLast === true) return;
+    if (this.#response?.isLast === true) {
+      if (this.#response.isUnbounded) this.#leave();
+      return;
+    }
     this.#held = bytes;
     if (bytes.length > MAX_HELD_BYTES) this.#socket.pause();
   }
 
-  /** Nothing more is said; what was written still goes out. */
+  /** Nothing more is said; what was written still goes out. A client may not think of closing its own side. */
   #leave(): void {
     this.#deadlineMs = this.#service.nowMs + LINGER_MS;
     this.#isGone = true;

@@ -39,6 +39,7 @@ export class PlainResponse implements ServedResponse {
   #head = '';
   #isChunked = false;
   #isLast = false;
+  #isUnbounded = false;
   #isEnded = false;
   #isClosed = false;
   /** Of a body without a length: written in this turn, and sent at its end. */
@@ -61,6 +62,11 @@ export class PlainResponse implements ServedResponse {
   /** It ends with its connection. */
   get isLast(): boolean {
     return this.#isLast;
+  }
+
+  /** Only the end of its connection is the end of it. */
+  get isUnbounded(): boolean {
+    return this.#isUnbounded;
   }
 
   get writableNeedDrain(): boolean {
@@ -153,8 +159,12 @@ export class PlainResponse implements ServedResponse {
 
   /** Without a length the body ends with a last chunk or, where nobody needs the connection afterwards, with the connection. */
   #delimit(): void {
-    if (this.useChunkedEncodingByDefault) this.#isChunked = true;
-    else this.#isLast = true;
+    if (this.useChunkedEncodingByDefault) {
+      this.#isChunked = true;
+      return;
+    }
+    this.#isUnbounded = true;
+    this.#isLast = true;
   }
 
   #writeLast(chunk: Buffer | string, encoding: 'latin1' | undefined): void {

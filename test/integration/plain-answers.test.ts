@@ -7,6 +7,7 @@ import { waitFor } from '../helpers/wait.js';
 import { answer, echo, get, nextEcho, PlainRig, post } from './plain-support.js';
 
 const MEBIBYTE = 1024 * 1024;
+const LARGE_BYTES = 8 * MEBIBYTE;
 
 let rig: PlainRig;
 let client: RawConnection;
@@ -102,6 +103,20 @@ test('gives an answer that ends with its connection to its end, whatever comes b
   expect(rig.seen.map(({ url }) => url)).toEqual(['/a']);
 });
 
+test('ends an answer that has no end of its own when bytes come behind its request', async () => {
+  answerWith((response) => {
+    response.useChunkedEncodingByDefault = false;
+    response.writeHead(200).flushHeaders();
+    response.write('one');
+  });
+  client.send(get('/a'));
+  await waitFor('the start', () => client.received.endsWith('one'));
+  client.send('GARBAGE\r\n\r\n');
+  await client.closed();
+  expect((await client.response()).body).toBe('one');
+  expect(client.wasReset).toBe(false);
+});
+
 test('chunks what is written in one turn', async () => {
   answerWith((response) => {
     response.writeHead(200);
@@ -166,7 +181,7 @@ test.each([
   await expectNextServed();
 });
 
-const large = (): Buffer => Buffer.from(Array.from({ length: 20 * MEBIBYTE }, (_, i) => 97 + ((i >> 4) % 26)));
+const large = (): Buffer => Buffer.from(Array.from({ length: LARGE_BYTES }, (_, i) => 97 + ((i >> 4) % 26)));
 
 test.each(['chunked', 'of a known length'])('a reader that pauses gets all of a large answer, %s', async (how) => {
   const bytes = large();
@@ -241,7 +256,7 @@ test('cuts a client that reads nothing for as long as was said', async () => {
     response.on('close', () => {
       isClosed = true;
     });
-    response.writeHead(200, ['content-length', String(20 * MEBIBYTE)]);
+    response.writeHead(200, ['content-length', String(LARGE_BYTES)]);
     response.setTimeout(100);
     response.end(large());
   });

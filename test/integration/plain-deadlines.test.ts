@@ -133,6 +133,19 @@ test('waits 30 seconds for the body of a request that was answered, and 2 for th
   expect(one.socket.destroyed).toBe(true);
 });
 
+test('waits 2 seconds for a client to close whose endless answer was ended', async () => {
+  await one.send(get('/a'));
+  const response = one.served[0]?.response;
+  if (response !== undefined) response.useChunkedEncodingByDefault = false;
+  response?.writeHead(200).flushHeaders();
+  await one.send(get('/b'));
+  expect(response?.destroyed).toBe(true);
+  one.pass(LINGER_MS - 1);
+  expect(one.socket.destroyed).toBe(false);
+  one.pass(1);
+  expect(one.socket.destroyed).toBe(true);
+});
+
 test('waits for an answer as long as it takes', async () => {
   await one.send(post('/a', 'hello'));
   one.pass(A_DAY_MS);

@@ -204,7 +204,7 @@ function bytesAllowedIn(text: string): number[] {
 }
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
-const codes = (text: string): number[] => [...text].map((character) => character.charCodeAt(0));
+const codes = (text: string): number[] => [...Buffer.from(text, 'latin1')];
 
 test('knows for every byte whether it can stand in a target', () => {
   const all = range(0x21, 0x7e).filter((byte) => byte !== '#'.charCodeAt(0));
