@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 /** One project per kind of test, so that each can be run alone: `vitest run --project unit`. */
-function project(name: string, testTimeout: number) {
+function project(name: string, testTimeout: number, isolate = true) {
   return {
     extends: true as const,
     test: {
@@ -10,6 +10,7 @@ function project(name: string, testTimeout: number) {
       exclude: ['**/node_modules/**'],
       testTimeout,
       hookTimeout: testTimeout,
+      isolate,
     },
   };
 }
@@ -19,7 +20,8 @@ export default defineConfig({
     maxWorkers: 2,
     allowOnly: false,
     projects: [
-      project('unit', 10_000),
+      // Most of their time would go into loading the same modules again; none replaces a module (test/unit/architecture.test.ts).
+      project('unit', 10_000, false),
       project('integration', 30_000),
       project('fuzz', 60_000),
       project('clients', 60_000),

@@ -2,6 +2,7 @@
  * What makes this process one replica of several: what it shares with the others, how it reaches them and they it, and how the sessions
  * of one become those of another. Built once per process; absent when there is no Redis.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ClusterOptions } from '../cluster/options.js';
 import { Fleet, type Member } from '../cluster/fleet.js';
 import { type ForwardedRequest, PeerListener } from '../cluster/peer-listener.js';
@@ -222,6 +223,7 @@ export class Replication {
       peers: this.#peers,
       fence: this.#fence,
       clock,
+      pause: (ms) => delay(ms),
       logger,
       maxBodyBytes: () => host.maxBodyBytes(),
       memoryAwayMs: () => this.link.awayMs,

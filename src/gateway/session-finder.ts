@@ -2,7 +2,6 @@
  * Brings each request to the replica that has its session: serves it here, or passes it on, as often as the session moves meanwhile.
  * Never passes on what another replica has passed on. Where a session is, the locator knows.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Member } from '../cluster/fleet.js';
 import type { SessionKey } from '../cluster/session-directory.js';
 import { background } from '../core/background.js';
@@ -24,6 +23,8 @@ import { type Search, SessionLocator, type SessionLocatorDependencies } from './
 export interface SessionFinderDependencies extends SessionLocatorDependencies {
   readonly ids: SessionIds;
   readonly peers: Peers;
+  /** @param ms for how long, in milliseconds */
+  readonly pause: (ms: number) => Promise<void>;
   /** Of a request body, in bytes. */
   readonly maxBodyBytes: () => number;
   readonly serveHere: (endpoint: Endpoint, exchange: HttpExchange) => void;
@@ -205,7 +206,7 @@ export class SessionFinder implements Elsewhere {
       if (place.kind === 'peer') continue;
       if (place.kind === 'unknown' || this.#dependencies.clock.now() > search.deadlineMs) break;
       exchange = this.#greeted(search, exchange);
-      await delay(PAUSE_MS);
+      await this.#dependencies.pause(PAUSE_MS);
       search.tried.clear();
     }
     if (exchange.isAnswerOpen === true) exchange.response.end();

@@ -8,8 +8,8 @@ import { createParser } from 'eventsource-parser';
 import type { ClientKind } from '../integration/sessions-support.js';
 import type { History, Outcome } from './history.js';
 
-/** How long a call may take before it counts as silence. */
-export const CALL_TIMEOUT_MS = 20_000;
+/** How long a call may take, where nothing else is said, before it counts as silence. */
+const CALL_TIMEOUT_MS = 20_000;
 
 export interface ChaosClientOptions {
   readonly kind: ClientKind;
@@ -50,11 +50,11 @@ export class ChaosClient {
   }
 
   /** Never rejects: what happened is in the history. @returns whether the right answer came */
-  async call(tool: string, delayMs = 0): Promise<boolean> {
+  async call(tool: string, delayMs = 0, timeoutMs = CALL_TIMEOUT_MS): Promise<boolean> {
     this.#count += 1;
     const nonce = `${this.name}-${this.#count}`;
     this.#history.sent({ nonce, client: this.name, tool, delayMs });
-    const outcome = await this.#outcomeOf(tool, { nonce, delayMs });
+    const outcome = await this.#outcomeOf(tool, { nonce, delayMs }, timeoutMs);
     this.#history.ended(nonce, outcome);
     return outcome.kind === 'reply' && outcome.text === nonce;
   }
@@ -63,9 +63,9 @@ export class ChaosClient {
     return this.#client.close();
   }
 
-  async #outcomeOf(name: string, args: Record<string, unknown>): Promise<Outcome> {
+  async #outcomeOf(name: string, args: Record<string, unknown>, timeoutMs: number): Promise<Outcome> {
     try {
-      const result = await this.#client.callTool({ name, arguments: args }, undefined, { timeout: CALL_TIMEOUT_MS });
+      const result = await this.#client.callTool({ name, arguments: args }, undefined, { timeout: timeoutMs });
       const text = textOf(result);
       return result.isError === true
         ? { kind: 'error', reason: `${text} ${JSON.stringify(result._meta ?? {})}` }

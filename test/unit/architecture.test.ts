@@ -197,3 +197,12 @@ function findCycle(graph: ReadonlyMap<string, ReadonlySet<string>>): string[] {
   }
   return [];
 }
+
+test('no unit test replaces a module, for all of a worker share what they import', () => {
+  const tests = readdirSync('test/unit', { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
+    .map((entry) => join(entry.parentPath, entry.name));
+  expect(tests.length).toBeGreaterThan(50);
+  const replaces = /\bvi\s*\.\s*(?:mock|doMock|resetModules)\b/;
+  expect(tests.filter((file) => replaces.test(readFileSync(file, 'utf8')))).toEqual([]);
+});

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { readJournal } from '../../../src/cluster/read-journal.js';
 import { TimerWheel } from '../../../src/core/timer-wheel.js';
 import { BufferBudget } from '../../../src/downstream/buffer-budget.js';
@@ -17,12 +17,6 @@ import type { DownstreamKind } from '../../../src/protocol/transport.js';
 import { SessionRecord } from '../../../src/session/session-record.js';
 import { MemoryDirectory, MemoryJournals, testSealer } from '../../helpers/memory-replication.js';
 import { ALICE } from './support.js';
-
-/** Pauses take one turn. */
-vi.mock('node:timers/promises', () => {
-  const turn = () => new Promise((resolve) => setImmediate(resolve));
-  return { setTimeout: turn, setImmediate: turn };
-});
 
 const OPTIONS = { resumeGraceMs: 60_000, idleTimeoutMs: 5000, ttlMs: 3_600_000 };
 const sealer = testSealer();

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Fleet, type Heartbeat, type Member } from '../../../src/cluster/fleet.js';
 import type { Endpoint, EndpointKind } from '../../../src/downstream/endpoints.js';
 import type { HttpExchange } from '../../../src/downstream/http-exchange.js';
@@ -15,14 +15,11 @@ import { RecordingLogger } from '../../helpers/start-gateway.js';
 import { ALICE, FakeResponse } from './support.js';
 
 /** Pauses take one turn here, and the clock goes on by them. */
-const time = vi.hoisted(() => ({ nowMs: 0 }));
-vi.mock('node:timers/promises', () => ({
-  setTimeout: async (ms: number) => {
-    time.nowMs += ms;
-    await new Promise((resolve) => setImmediate(resolve));
-  },
-  setImmediate: async () => {},
-}));
+const time = { nowMs: 0 };
+async function pause(ms: number): Promise<void> {
+  time.nowMs += ms;
+  await new Promise((resolve) => setImmediate(resolve));
+}
 
 const PREFIX = 'sumit';
 const CALL = { jsonrpc: '2.0', id: 'call', method: 'tools/call', params: { name: 'a' } };
@@ -107,6 +104,7 @@ beforeEach(async () => {
     peers: peers as unknown as Peers,
     fence,
     clock,
+    pause,
     logger,
     maxBodyBytes: () => 1000,
     memoryAwayMs: () => awayMs,
