@@ -4,11 +4,13 @@ import { GatewayError } from '../core/errors.js';
 export class KeySetInvalidError extends GatewayError {
   override readonly code = 'KEY_SET_INVALID';
   readonly source: string;
+  readonly detail: string;
 
   /** @param source File or URL of the key set. */
   constructor(source: string, detail: string, options?: ErrorOptions) {
     super(`key set ${source}: ${detail}`, options);
     this.source = source;
+    this.detail = detail;
   }
 }
 

@@ -33,14 +33,9 @@ export class FileKeySet implements KeySource {
     this.#path = path;
     this.#deps = deps;
     this.#checkedAtMs = deps.clock.now();
-    try {
-      const stats = statSync(path);
-      refuseOversize(stats, path);
-      this.#version = versionOf(stats);
-      this.#keys = parseKeySet(readFileSync(path, 'utf8'), path);
-    } catch (cause) {
-      throw cause instanceof KeySetInvalidError ? cause : new KeySetInvalidError(path, describeError(cause), { cause });
-    }
+    const { keys, version } = readKeySetFile(path);
+    this.#keys = keys;
+    this.#version = version;
   }
 
   async find(header: JWSHeaderParameters, token: FlattenedJWSInput): Promise<CryptoKey> {
@@ -70,6 +65,27 @@ export class FileKeySet implements KeySource {
     } catch (error) {
       this.#deps.onProblem(describeError(error));
     }
+  }
+}
+
+/** @returns why the file cannot be used, to go on after its name; undefined when it can */
+export function keySetFileProblem(path: string): string | undefined {
+  try {
+    readKeySetFile(path);
+    return undefined;
+  } catch (error) {
+    return error instanceof KeySetInvalidError ? error.detail : describeError(error);
+  }
+}
+
+/** @throws {KeySetInvalidError} the file cannot be read or holds no usable key */
+function readKeySetFile(path: string): { keys: KeySet; version: string } {
+  try {
+    const stats = statSync(path);
+    refuseOversize(stats, path);
+    return { version: versionOf(stats), keys: parseKeySet(readFileSync(path, 'utf8'), path) };
+  } catch (cause) {
+    throw cause instanceof KeySetInvalidError ? cause : new KeySetInvalidError(path, describeError(cause), { cause });
   }
 }
 

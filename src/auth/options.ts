@@ -85,6 +85,8 @@ const jwtIssuerOptions = z
     error: 'needs exactly one of jwksUri and jwksFile',
   });
 
+export { keySetFileProblem } from './file-key-set.js';
+
 export const authOptions = z.strictObject({
   anonymous: anonymousOptions
     .optional()

@@ -32,6 +32,9 @@ const BY_CODE: ReadonlyMap<unknown, number> = new Map([
   ['ENOTFOUND', EXIT.config],
 ]);
 
+/** What these are about is named by the configuration, unless what caused them says it better. */
+const OF_CONFIGURATION: ReadonlySet<unknown> = new Set(['KEY_SET_INVALID', 'AUDIT_KEY', 'AUDIT_FILE']);
+
 /** A command line that makes no sense. */
 export class UsageError extends Error {}
 
@@ -47,5 +50,6 @@ export function exitCodeOf(error: unknown): number {
     const code = 'code' in cause ? BY_CODE.get(cause.code) : undefined;
     if (code !== undefined) return code;
   }
-  return EXIT.internal;
+  const isConfigured = error instanceof Error && 'code' in error && OF_CONFIGURATION.has(error.code);
+  return isConfigured ? EXIT.config : EXIT.internal;
 }

@@ -1,5 +1,6 @@
 /** Arguments in, exit code out. */
 import { CommanderError } from 'commander';
+import { ConfigError } from '../config/problem.js';
 import { describeError } from '../core/errors.js';
 import { escapeUnsafe } from '../core/log-format.js';
 import { EXIT, exitCodeOf } from './exit-codes.js';
@@ -24,7 +25,7 @@ export async function run(words: readonly string[], io: Io): Promise<number> {
 
 function textOf(error: unknown, code: number): string {
   const text = describeError(error).split('\n').map(escapeUnsafe).join('\n');
-  if (code === EXIT.config) return text;
+  if (error instanceof ConfigError) return text;
   const isBug = code === EXIT.internal && error instanceof Error;
   return `mcp-gateway: ${isBug ? (error.stack ?? text) : text}`;
 }

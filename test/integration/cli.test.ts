@@ -1,7 +1,7 @@
 /** The real process: what it prints, how it reacts to signals, which code it ends with. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -142,6 +142,21 @@ test('ends with 78 when the log file cannot be opened', async () => {
   });
   expect(await run.ended).toBe(78);
   expect(run.err()).toContain('logging.file cannot be opened');
+});
+
+test.each([
+  ['whose key file is empty', 'trail.jsonl', 'trail.jsonl.key" is empty'],
+  ['that is a folder', '.', 'cannot be written: EISDIR'],
+])('ends with 78 on an audit file %s', async (_what, file, reason) => {
+  const cwd = mkdtempSync(join(tmpdir(), 'cli-'));
+  writeFileSync(join(cwd, 'trail.jsonl.key'), '');
+  const config = join(cwd, 'gateway.yaml');
+  writeFileSync(config, `server: { port: 0 }\nupstreams: [${UPSTREAM}]\naudit: { file: ${file} }\n`);
+  const run = start(['--config', config]);
+  expect(await run.ended).toBe(78);
+  expect(run.err()).toContain(`mcp-gateway: audit`);
+  expect(run.err()).toContain(reason);
+  expect(run.err()).not.toMatch(/^ +at /m);
 });
 
 test('survives a reader of its log that goes away', async () => {

@@ -1,5 +1,5 @@
 /** Who may reach the gateway, how often, and what is kept of it: `auth`, `rateLimits`, `audit`, `trustedProxies`, `oauth`. */
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -242,8 +242,15 @@ describe('files', () => {
   test('are everything that was read or named', () => {
     const cwd = mkdtempSync(join(tmpdir(), 'files-'));
     for (const name of ['more.d', 'tls']) mkdirSync(join(cwd, name));
-    for (const name of ['tls/cert.pem', 'tls/key.pem', 'tls/ca.pem', 'keys.json', 'port'])
-      writeFileSync(join(cwd, name), '80');
+    for (const [name, fixture] of [
+      ['cert.pem', 'server.pem'],
+      ['key.pem', 'server.key'],
+      ['ca.pem', 'ca.pem'],
+    ] as const) {
+      copyFileSync(join('test/fixtures/tls', fixture), join(cwd, 'tls', name));
+    }
+    writeFileSync(join(cwd, 'keys.json'), '{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA"}]}');
+    writeFileSync(join(cwd, 'port'), '80');
     writeFileSync(
       join(cwd, 'more.d/one.yaml'),
       'upstreams: [{ url: "http://b.com", tls: { caFile: ../tls/ca.pem } }]\n',

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -63,7 +63,7 @@ describe('include', () => {
 
   test('resolves paths against the file that names them', async () => {
     write('gateway.yaml', 'include: ["d/*.yaml"]\n');
-    write('d/ca.pem', 'x');
+    copyFileSync('test/fixtures/tls/ca.pem', join(cwd, 'd/ca.pem'));
     write('d/token', 'secret\n');
     write(
       'd/a.yaml',
