@@ -105,20 +105,31 @@ function text(answer: Answer, rules: RouteRules, options: ExplainOptions, role: 
   const { effect, layer, rule, reason, error } = answer.decision;
   const { policy, prefix } = rules;
   const lines = [
-    `${effect}: ${layer} ${rule}${at(answer.source)}`,
+    `${effect}${deciding(layer, rule)}${at(answer.source)}`,
     `  ${reason}${error === undefined ? '' : `: ${error}`}`,
     `  route ${prefix}, tool ${options.tool}, role ${role ?? '-'}, tenant ${options.tenant ?? '-'}`,
   ];
   if (policy !== undefined) lines.push(`  policy "${policy.name}", hash ${policy.hash}`);
   if (policy?.mode === 'shadow') lines.push('  mode: shadow - this is recorded, and the call passes all the same');
   for (const [index, step] of answer.steps.entries()) {
-    lines.push(`  ${index + 1}. ${step.layer} ${step.rule}: ${step.verdict}, ${step.reason}${at(step.source)}`);
+    lines.push(`  ${index + 1}. ${place(step.layer, step.rule)}: ${step.verdict}, ${step.reason}${at(step.source)}`);
   }
   const limits = policy?.toolLimits(options.tool, role, options.tenant) ?? [];
   if (effect === 'allow' && limits.length > 0) {
     lines.push(`  limits of such a call: ${limits.map(({ name, limit }) => `${name} ${limit}`).join(', ')}`);
   }
   return `${lines.map(escapeUnsafe).join('\n')}\n`;
+}
+
+/** A decision that no rule made is that of a default: of the policy, or of a role that names neither tool nor anything like it. */
+function deciding(layer: string, rule: string): string {
+  if (rule !== 'default') return `: ${layer} ${rule}`;
+  return layer === 'default' ? ' by default' : ` by default of the ${layer}`;
+}
+
+/** What was looked at: a rule, or a layer in which none was found. */
+function place(layer: string, rule: string): string {
+  return rule === 'default' ? layer : `${layer} ${rule}`;
 }
 
 function at(source: SourcePosition | undefined): string {

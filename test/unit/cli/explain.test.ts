@@ -119,9 +119,19 @@ describe('explain for people', () => {
       '  1. tool_rule tools[0] "post_text": no match, the name does not match (policies/production.yaml:8)',
       '  2. tool_rule tools[1] "post_claim": no match, the name does not match (policies/production.yaml:11)',
       '  3. role roles.user.deny "*_bulks*": deny, denied by roles.user.deny "*_bulks*" (policies/production.yaml:5)',
-      '  4. default default: not reached, decided by role',
+      '  4. default: not reached, decided by role',
       '',
     ]);
+  });
+
+  test.each([
+    [['sumit', 'get_x', '--role', 'nobody'], 'deny by default (policies/production.yaml:3)'],
+    [['sumit', 'post_x'], 'deny by default of the role (policies/production.yaml:6)'],
+    [['open', 'a'], 'allow by default'],
+  ])('says of %j that no rule decided', async ([route = '', tool = '', ...rest], first) => {
+    const { out } = await explain('--route', route, '--tool', tool, ...rest);
+    expect(out.split('\n')[0]).toBe(first);
+    expect(out).not.toContain('default default');
   });
 
   test('names the limits of an allowed call', async () => {
