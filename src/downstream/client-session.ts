@@ -62,6 +62,12 @@ export interface RouteDoor {
    * @throws {OverloadedError | TooManySessionsError}
    */
   open(kind: DownstreamKind, caller: Caller, returningVersion?: string): ClientSession;
+  /**
+   * Counts a stream that is about to begin as a request of the caller. A promise only if the store of a limit has to wait.
+   *
+   * @throws {RateLimitedError} by the promise too
+   */
+  admitStream(caller: Caller): undefined | Promise<undefined>;
   /** Whether a session of this id is here, whoever asks. */
   holds(id: string): boolean;
   /** @throws {SessionUnknownError} */

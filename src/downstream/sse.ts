@@ -12,6 +12,7 @@ import { type HttpExchange, refuse, refuseOrMove } from './http-exchange.js';
 import { queryValue } from './request-head.js';
 import { openEventStream, sendEmpty } from './respond.js';
 import { encodeEndpointEvent, encodeRetry, eventId, parseEventId } from './sse-encode.js';
+import { whenAdmitted } from './stream-admission.js';
 
 export interface MessageLimits extends ScanLimits {
   readonly bodyBytes: number;
@@ -23,10 +24,12 @@ export const RETRY_MS = 1000;
 export function openSse(exchange: HttpExchange, door: RouteDoor): void {
   const lastEventId = exchange.request.headers['last-event-id'];
   if (typeof lastEventId === 'string' && lastEventId !== '') resume(exchange, door, lastEventId);
-  else {
-    const session = door.open('sse', exchange.caller, returningVersion(exchange));
-    start(exchange, session, session.streams.general.openedAt, undefined);
-  }
+  else whenAdmitted(exchange, door, () => begin(exchange, door));
+}
+
+function begin(exchange: HttpExchange, door: RouteDoor): void {
+  const session = door.open('sse', exchange.caller, returningVersion(exchange));
+  start(exchange, session, session.streams.general.openedAt, undefined);
 }
 
 /**

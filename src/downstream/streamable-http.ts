@@ -26,6 +26,7 @@ import { type HttpExchange, refuse, refuseOrMove } from './http-exchange.js';
 import { openEventStream, sendEmpty } from './respond.js';
 import { type MessageLimits, RETRY_MS } from './sse.js';
 import { encodeRetry, parseEventId } from './sse-encode.js';
+import { whenAdmitted } from './stream-admission.js';
 import { StatelessReply } from './stateless-reply.js';
 import { StreamableReply } from './streamable-reply.js';
 
@@ -167,17 +168,22 @@ function receiveOfBatch(session: ClientSession, message: Message, reply: ClientS
 }
 
 export function openGeneralStream(exchange: HttpExchange, door: RouteDoor): void {
-  const { request, response } = exchange;
+  const { request } = exchange;
   refuseModern(request);
   if (!accepts(request, 'text/event-stream'))
     throw new HttpRefusalError(406, 'the client must accept text/event-stream');
   refuseUnknownVersion(request);
-  const session = sessionOf(exchange, door, undefined);
   const lastEventId = request.headers['last-event-id'];
   if (typeof lastEventId === 'string' && lastEventId !== '') {
-    resume(exchange, session, lastEventId);
+    resume(exchange, sessionOf(exchange, door, undefined), lastEventId);
     return;
   }
+  whenAdmitted(exchange, door, () => beginGeneralStream(exchange, door));
+}
+
+function beginGeneralStream(exchange: HttpExchange, door: RouteDoor): void {
+  const { response } = exchange;
+  const session = sessionOf(exchange, door, undefined);
   if (exchange.isAnswerOpen !== true) greetStream(exchange);
   session.streams.attachGeneral(response);
   if (understandsPrimingEvent(session.protocolVersion ?? ASSUMED_HTTP_VERSION)) session.streams.general.prime();

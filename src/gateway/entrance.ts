@@ -51,6 +51,10 @@ export class Entrance implements RouteDoor {
     return this.#route.open(kind, caller, returningVersion);
   }
 
+  admitStream(caller: Caller): undefined | Promise<undefined> {
+    return this.#route?.admitStream(caller);
+  }
+
   holds(id: string): boolean {
     if (this.#route?.holds(id) === true) return true;
     for (const route of this.#leaving) if (route.holds(id)) return true;

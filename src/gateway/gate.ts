@@ -35,7 +35,7 @@ export function judge(rules: RouteRules, request: Request, context: GateContext)
   if (audit?.healthy === false) return { kind: 'error', error: new UnauditableError(request.id) };
   const note = new DecisionNote(rules, request, context, ruling);
   const due = limits?.takeAll(
-    new RequestSubject(rules, request, context.caller),
+    countedRequest(rules, request, context.caller),
     ruling.effect === 'allow' ? 'allowed' : 'request',
     extraLimits(rules, context, ruling),
   );
@@ -65,8 +65,29 @@ function settle(
   return { kind: 'pass', rules, note };
 }
 
+/**
+ * Takes what a stream is due that a GET opens: the limits that count every request. It is no request of the protocol, so it has no
+ * method, and no rule is about it.
+ *
+ * @throws {RateLimitedError} by the promise too
+ */
+export function takeForStream(rules: RouteRules, caller: Caller): undefined | Promise<undefined> {
+  const due = rules.limits?.takeAll(new CountedRequest(rules, caller, NO_METHOD, undefined), 'request');
+  return due instanceof Promise ? due.then(refuseExceeded) : refuseExceeded(due);
+}
+
+function refuseExceeded(exceeded: LimitRefusal | undefined): undefined {
+  if (exceeded !== undefined) throw new RateLimitedError(exceeded.retryAfterMs, undefined);
+}
+
+const NO_METHOD = '';
+
+function countedRequest(rules: RouteRules, { method, name }: Request, caller: Caller): CountedRequest {
+  return new CountedRequest(rules, caller, method, method === Method.toolsCall ? name : undefined);
+}
+
 /** What limits ask of a request; the address is asked of the system only by those that count it. */
-class RequestSubject implements LimitSubject {
+class CountedRequest implements LimitSubject {
   readonly principal: string;
   readonly tenant: string | undefined;
   readonly role: string | undefined;
@@ -75,13 +96,13 @@ class RequestSubject implements LimitSubject {
   readonly method: string;
   readonly #caller: Caller;
 
-  constructor(rules: RouteRules, request: Request, caller: Caller) {
+  constructor(rules: RouteRules, caller: Caller, method: string, tool: string | undefined) {
     this.principal = caller.principal.id;
     this.tenant = caller.principal.tenant;
     this.role = effectiveRole(rules, caller);
     this.route = rules.route;
-    this.tool = request.method === Method.toolsCall ? request.name : undefined;
-    this.method = request.method;
+    this.tool = tool;
+    this.method = method;
     this.#caller = caller;
   }
 

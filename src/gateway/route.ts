@@ -26,6 +26,7 @@ import type { Admission } from './admission.js';
 import { Bridge } from './bridge.js';
 import type { Refusal } from './denials.js';
 import type { Timing } from './exchange.js';
+import { takeForStream } from './gate.js';
 import { ListFilter } from './list-filter.js';
 import type { RouteRules } from './rules.js';
 import type { SessionCopies } from './session-copies.js';
@@ -128,6 +129,10 @@ export class Route implements RouteDoor {
     if (returningVersion !== undefined) session.returns(returningVersion);
     this.noteSession('session_open', session.record);
     return session;
+  }
+
+  admitStream(caller: Caller): undefined | Promise<undefined> {
+    return takeForStream(this.#rules, caller);
   }
 
   get copies(): SessionCopies | undefined {
