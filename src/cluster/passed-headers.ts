@@ -1,31 +1,12 @@
 /** Which headers of a client travel on to the owner of its session, and which of the owner's answer travel back. */
 
+import { isLocalHeader } from '../protocol/local-headers.js';
+
 export type IncomingHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
-/**
- * About one connection only, spent at the edge, or said by the envelope. Credentials stay here: the verified principal
- * travels instead.
- */
-const KEPT_BACK: ReadonlySet<string> = new Set([
-  'accept-encoding',
-  'authorization',
-  'connection',
-  'content-length',
-  'cookie',
-  'expect',
-  'forwarded',
-  'host',
-  'keep-alive',
-  'proxy-authorization',
-  'proxy-connection',
-  'set-cookie',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'x-api-key',
-]);
-const KEPT_BACK_START = /^x-(?:forwarded|mcp-gateway)-/;
+/** Said by the envelope. */
+const TOLD = /^(?:host|forwarded|x-forwarded-.*)$/;
+const TOLD_FLAG = 'header:';
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
 const ILLEGAL_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 
@@ -49,16 +30,13 @@ export function passedHeaders(headers: IncomingHeaders): Map<string, string> {
   const passed = new Map<string, string>();
   for (const name of Object.keys(headers)) {
     const value = headers[name];
-    if (value === undefined || KEPT_BACK.has(name) || KEPT_BACK_START.test(name)) continue;
+    if (value === undefined || isLocalHeader(name) || TOLD.test(name)) continue;
     const text = typeof value === 'string' ? value : value.join(', ');
     if (!TOKEN.test(name) || ILLEGAL_VALUE.test(text)) throw new TypeError(`header ${JSON.stringify(name)} is illegal`);
     passed.set(name, text);
   }
   return passed;
 }
-
-const TOLD = /^(?:host|forwarded|x-forwarded-.+)$/;
-const TOLD_FLAG = 'header:';
 
 /**
  * What policies may ask for, and what stands between two replicas may change: it travels in the envelope.

@@ -1,5 +1,6 @@
 /** What conditions can name: the typed CEL environment, and its values for one request. */
 import { Environment } from '@marcbachmann/cel-js';
+import { isLocalHeader } from '../protocol/local-headers.js';
 import type { AccessRequest } from './decision.js';
 import { isPublicUrl, isUnder, urlHost } from './string-functions.js';
 
@@ -68,8 +69,10 @@ export function contextOf(
 
 function requestOf({ request }: AccessRequest): Record<string, unknown> {
   const headers = new Map<string, string>();
-  for (const [name, value] of Object.entries(request.headers ?? {})) {
-    if (value !== undefined) headers.set(name.toLowerCase(), typeof value === 'string' ? value : value.join(', '));
+  for (const [written, value] of Object.entries(request.headers ?? {})) {
+    const name = written.toLowerCase();
+    if (value === undefined || isLocalHeader(name)) continue;
+    headers.set(name, typeof value === 'string' ? value : value.join(', '));
   }
   const client = { name: request.client?.name ?? '', version: request.client?.version ?? '' };
   return { ip: request.ip ?? '', headers, client };

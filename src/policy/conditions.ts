@@ -3,6 +3,7 @@
  */
 import type { ASTNode, Environment, ParseResult } from '@marcbachmann/cel-js';
 import { describeError } from '../core/errors.js';
+import { isLocalHeader } from '../protocol/local-headers.js';
 import { type Ambiguity, findAmbiguity } from './argument-reads.js';
 import {
   CALLER_INDEPENDENT,
@@ -21,6 +22,7 @@ import {
   loopFactsOf,
   mentions,
   nodesOf,
+  selectionOf,
   stringLiteral,
 } from './expression.js';
 import { LinearRegex } from './linear-regex.js';
@@ -84,6 +86,11 @@ export function compileCondition(source: string): Condition | ConditionProblem[]
 }
 
 function refuse(node: ASTNode, patterns: Map<string, LinearRegex>): ConditionProblem[] {
+  const header = headerNamedBy(node);
+  if (header !== undefined && isLocalHeader(header.toLowerCase())) {
+    const message = `request.headers never holds "${header}": conditions see neither credentials nor what is about one connection`;
+    return [{ offset: node.start, message, hint: 'ask for principal.id, principal.role or principal.claims instead' }];
+  }
   if (node.op !== 'rcall') return [];
   const [method, , parameters] = node.args;
   if (method === 'matches') {
@@ -100,6 +107,16 @@ function refuse(node: ASTNode, patterns: Map<string, LinearRegex>): ConditionPro
   } catch (error) {
     return [{ offset: parameter.start, message: describeError(error) }];
   }
+}
+
+/** The literal name in `request.headers["name"]`, `request.headers.name` or `"name" in request.headers`. */
+function headerNamedBy(node: ASTNode): string | undefined {
+  if (node.op === 'in') {
+    const [name, container] = node.args;
+    return selectionOf(container, 'request')?.join('.') === 'headers' ? stringLiteral(name) : undefined;
+  }
+  const keys = selectionOf(node, 'request');
+  return keys?.length === 2 && keys[0] === 'headers' ? keys[1] : undefined;
 }
 
 function checkType(expression: ParseResult): ConditionProblem | undefined {

@@ -258,7 +258,10 @@ test('a rule about headers decides the same wherever the call lands', async () =
       version: '2.0',
       name: 'Proxied',
       default: 'allow',
-      tools: [{ match: 'echo', when: '!("x-forwarded-host" in request.headers) && request.headers["host"] != "gone"' }],
+      tools: [
+        { match: 'echo', when: '!("x-forwarded-host" in request.headers) && request.headers["host"] != "gone"' },
+        { match: 'echo', when: '!request.headers.exists(name, name in ["cookie", "te", "content-length"])' },
+      ],
     },
   };
   const upstreams = [{ url: upstream.urls.streamable, prefix: 'sdk-http', policy: 'proxied' }];
@@ -275,6 +278,7 @@ test('a rule about headers decides the same wherever the call lands', async () =
         headers: { ...headers, ...more },
       }).then((stream) => answerOn(stream, 1));
     expect(await ask({})).toMatchObject(allowed);
+    expect(await ask({ cookie: 'a=b', te: 'trailers' })).toMatchObject(allowed);
     expect(await ask({ 'x-forwarded-host': 'inside' })).toMatchObject(denied);
   }
 });

@@ -53,6 +53,37 @@ test.each<[string, boolean, CallOptions?]>([
   expect(evaluate(source, options)).toBe(expected);
 });
 
+describe('headers that stay where they came', () => {
+  const secret = { ...request, headers: { Cookie: 'a=b', authorization: 'Bearer x', te: 'trailers', 'x-test': 'yes' } };
+
+  test.each([
+    ['request.headers.exists(name, name == "cookie")', false],
+    ['request.headers.exists(name, name in ["authorization", "te"])', false],
+    ['request.headers[args.name] == "a=b"', undefined],
+    ['request.headers.exists(name, name == "x-test")', true],
+  ])('are not there, however they are asked for: %s', (source, expected) => {
+    const result = evaluate(source, { request: secret, args: { name: 'cookie' } });
+    if (expected === undefined) expect(typeof result).toBe('string');
+    else expect(result).toBe(expected);
+  });
+
+  test.each([
+    ['request.headers.cookie == "a"', 0, 'cookie'],
+    ['tool == "a" || request.headers["Cookie"] != ""', 15, 'Cookie'],
+    ['!("x-api-key" in request.headers)', 2, 'x-api-key'],
+    ['has(request.headers.authorization)', 4, 'authorization'],
+    ['size(request.headers["content-length"]) > 1', 5, 'content-length'],
+  ])('cannot be named: %s', (source, offset, name) => {
+    expect(refusal(source)).toContain(`${offset} request.headers never holds "${name}"`);
+    expect(refusal(source)).toContain('principal.id');
+  });
+
+  test.each(['request.headers.host == "a"', '"x-forwarded-for" in request.headers', 'principal.claims.cookie == "a"'])(
+    'others can be: %s',
+    (source) => expect(refusal(source)).toBe('loads'),
+  );
+});
+
 describe('an error is never a pass', () => {
   test.each<[string, CallOptions?]>([
     ['args.missing == 1'],
