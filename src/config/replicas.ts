@@ -22,6 +22,7 @@ export function readReplicas(source: ConfigSource, report: Report): Pick<Gateway
     report.warnings.push(`${where}: cluster has no effect without redis`);
   }
   if (redis?.endpoint.password !== undefined) warnIfPlain(['redis', 'url'], source, report);
+  warnIfPlain(['redis', 'sentinelPassword'], source, report);
   if (cluster !== undefined) warnOfSecrets(cluster, source, report);
   return { redis, cluster };
 }

@@ -25,6 +25,7 @@ export function createClient(endpoint: RedisEndpoint): RedisCommands {
         sentinels: endpoint.nodes.map((node) => ({ ...node })),
         name: endpoint.master,
         db: endpoint.db,
+        ...sentinelCredentials(endpoint.sentinelAccess),
         enableTLSForSentinelMode: endpoint.tls,
         ...(endpoint.tls ? { sentinelTLS: {} } : {}),
         sentinelCommandTimeout: CONNECT_TIMEOUT_MS,
@@ -48,6 +49,16 @@ export function createClient(endpoint: RedisEndpoint): RedisCommands {
         },
       );
   }
+}
+
+function sentinelCredentials(
+  access: Extract<RedisEndpoint, { kind: 'sentinel' }>['sentinelAccess'],
+): Pick<ClientOptions, 'sentinelUsername' | 'sentinelPassword'> {
+  const { username, password } = access ?? {};
+  return {
+    ...(username === undefined ? {} : { sentinelUsername: username }),
+    ...(password === undefined ? {} : { sentinelPassword: password }),
+  };
 }
 
 /** The wait before attempt number `attempt`: doubling, and spread so that replicas do not come back all at once. */

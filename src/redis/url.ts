@@ -14,7 +14,14 @@ export interface Access {
 export type RedisEndpoint = Access &
   (
     | { readonly kind: 'single'; readonly node: RedisNode; readonly db: number }
-    | { readonly kind: 'sentinel'; readonly nodes: readonly RedisNode[]; readonly master: string; readonly db: number }
+    | {
+        readonly kind: 'sentinel';
+        readonly nodes: readonly RedisNode[];
+        readonly master: string;
+        readonly db: number;
+        /** What the sentinels themselves want to be told; not part of the URL. */
+        readonly sentinelAccess?: Pick<Access, 'username' | 'password'>;
+      }
     | { readonly kind: 'cluster'; readonly nodes: readonly RedisNode[] }
   );
 

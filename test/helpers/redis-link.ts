@@ -14,7 +14,7 @@ export interface TestLink {
 }
 
 /** @param url as in gateway.yaml; each `keyPrefix` is a world of its own */
-export function makeLink(url: string, keyPrefix = 'test'): TestLink {
+export function makeLink(url: string, keyPrefix = 'test', more: Readonly<Record<string, unknown>> = {}): TestLink {
   const stream = new PassThrough();
   let text = '';
   stream.on('data', (chunk: Buffer) => {
@@ -22,7 +22,7 @@ export function makeLink(url: string, keyPrefix = 'test'): TestLink {
   });
   const logger = createLogger({ level: 'debug', format: 'json', file: undefined }, { stream });
   return {
-    link: new RedisLink(redisSchema.parse({ url, keyPrefix }), { logger, clock: systemClock }),
+    link: new RedisLink(redisSchema.parse({ url, keyPrefix, ...more }), { logger, clock: systemClock }),
     log: () => text,
     events: () =>
       text

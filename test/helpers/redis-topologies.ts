@@ -25,8 +25,12 @@ export interface ClusteredRedis {
   stop(): Promise<void>;
 }
 
-/** A master that its replica replaces about two seconds after it died. */
-export async function startWatchedRedis(): Promise<WatchedRedis> {
+/**
+ * A master that its replica replaces about two seconds after it died.
+ *
+ * @param sentinelPassword Of the sentinel alone. Default: none.
+ */
+export async function startWatchedRedis(sentinelPassword?: string): Promise<WatchedRedis> {
   const master = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] });
   const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(master.port)] });
   await waitFor('the replica to follow', async () => (await replica.cli('INFO')).includes('master_link_status:up'));
@@ -40,6 +44,7 @@ export async function startWatchedRedis(): Promise<WatchedRedis> {
     `sentinel monitor main 127.0.0.1 ${master.port} 1`,
     'sentinel down-after-milliseconds main 1000',
     'sentinel failover-timeout main 3000',
+    ...(sentinelPassword === undefined ? [] : [`requirepass ${sentinelPassword}`]),
   ];
   await writeFile(file, `${lines.join('\n')}\n`);
   const sentinel = SystemProcess.start(requireTool('redis-server'), [file, '--sentinel']);

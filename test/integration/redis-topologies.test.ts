@@ -39,6 +39,26 @@ test('behind a sentinel, the new master is found by itself', async () => {
   }
 });
 
+test('a sentinel that wants a password gets its own, which is in no log', async () => {
+  const password = 'canary-of-the-sentinel';
+  const watched = await startWatchedRedis(password);
+  const stranger = makeLink(watched.url);
+  const wrong = makeLink(watched.url, 'test', { sentinelPassword: `${password}-not` });
+  const known = makeLink(watched.url, 'test', { sentinelPassword: password });
+  const named = makeLink(watched.url, 'test', { sentinelUsername: 'default', sentinelPassword: password });
+  const links = [stranger, wrong, known, named];
+  try {
+    for (const { link } of links) await within('the first attempt', link.connect());
+    expect(links.map(({ link }) => link.isUp)).toEqual([false, false, true, true]);
+    expect(await known.link.run((redis) => redis.set('a', '1'))).toBe('OK');
+    expect(await watched.master.cli('GET', 'a')).toBe('1');
+    expect(links.map(({ log }) => log()).join('')).not.toContain('canary');
+  } finally {
+    await Promise.all(links.map(({ link }) => link.close()));
+    await watched.stop();
+  }
+});
+
 test('in a cluster, everything has its slot, and a node that was gone is found again', async () => {
   const cluster = await startClusteredRedis();
   const { link } = makeLink(cluster.url);

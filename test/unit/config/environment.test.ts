@@ -69,7 +69,7 @@ describe('variables', () => {
     expect(
       [...keys.keys()].filter((name) => /UPSTREAMS|ALLOWED|VERSION|INCLUDE|POLIC|TRUSTED|API_KEYS/.test(name)),
     ).toEqual([]);
-    expect(keys.size).toBe(38);
+    expect(keys.size).toBe(40);
   });
 });
 

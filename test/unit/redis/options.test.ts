@@ -104,3 +104,28 @@ test('the rest has defaults, and nothing else is known', () => {
     expect(redisSchema.safeParse({ url: 'redis://h', keyPrefix }).success).toBe(false);
   }
 });
+
+describe('what sentinels want to be told', () => {
+  const SENTINELS = 'redis+sentinel://:p@a:1/main';
+
+  test('is apart from what is in the URL', () => {
+    const { endpoint } = redisSchema.parse({ url: SENTINELS, sentinelUsername: 'me', sentinelPassword: 's' });
+    expect(endpoint).toMatchObject({ password: 'p', sentinelAccess: { username: 'me', password: 's' } });
+    expect(describeEndpoint(endpoint)).toBe('redis+sentinel://a:1/main');
+  });
+
+  test('may be empty, as a variable that is not set leaves it', () => {
+    const keys = { url: SENTINELS, sentinelUsername: '', sentinelPassword: '' };
+    expect(redisSchema.parse(keys)).toEqual(redisSchema.parse({ url: SENTINELS }));
+  });
+
+  test.each([
+    [{ url: 'redis://a', sentinelPassword: 'canary' }, 'sentinelPassword', 'goes with redis+sentinel:// alone'],
+    [{ url: 'redis+cluster://a', sentinelUsername: 'canary' }, 'sentinelUsername', 'goes with redis+sentinel:// alone'],
+    [{ url: SENTINELS, sentinelUsername: 'canary' }, 'sentinelUsername', 'goes with sentinelPassword'],
+  ])('is refused where there are none: %o', (keys, key, message) => {
+    const { error } = redisSchema.safeParse(keys);
+    expect(error?.issues).toMatchObject([{ path: [key], message }]);
+    expect(error?.message).not.toContain('canary');
+  });
+});
