@@ -349,7 +349,14 @@ export class Bridge
     const { upstream, sessions } = this.#route;
     const kind = upstream.candidates[0] ?? 'streamable-http';
     const initialize = lostHandshake(sessions.sessions, this.record) ?? ownHandshake(protocolVersion);
-    this.#upstream.continue({ handshake: { initialize, state: [] }, kind, protocolVersion, sessionId: undefined });
+    const { fingerprint: server } = upstream;
+    this.#upstream.continue({
+      handshake: { initialize, state: [] },
+      kind,
+      protocolVersion,
+      sessionId: undefined,
+      server,
+    });
     this.onInitialized(protocolVersion);
   }
 

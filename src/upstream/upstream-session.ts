@@ -32,6 +32,8 @@ export interface UpstreamSessionRecord {
   readonly kind: UpstreamKind;
   /** The server's own name for the session; undefined where it ends with its connection. */
   readonly sessionId: string | undefined;
+  /** Which server that was; the name means nothing to any other. */
+  readonly server: string;
 }
 
 /**
@@ -66,7 +68,7 @@ export class UpstreamSession implements UpstreamListener {
     this.#listener = listener;
     this.#handshake = record === undefined ? new Handshake() : Handshake.from(record.handshake);
     if (record === undefined) return;
-    upstream.learnKind(record.kind);
+    if (record.server === upstream.fingerprint) upstream.learnKind(record.kind);
     this.#goOn(record);
   }
 
@@ -82,7 +84,8 @@ export class UpstreamSession implements UpstreamListener {
     const handshake = this.#handshake.record;
     const kind = this.#transport?.kind ?? this.#upstream.kind;
     if (handshake === undefined || kind === undefined || this.#protocolVersion === undefined) return undefined;
-    return { handshake, kind, protocolVersion: this.#protocolVersion, sessionId: this.#transport?.sessionId };
+    const server = this.#upstream.fingerprint;
+    return { handshake, kind, protocolVersion: this.#protocolVersion, sessionId: this.#transport?.sessionId, server };
   }
 
   get isInitialized(): boolean {
@@ -140,9 +143,11 @@ export class UpstreamSession implements UpstreamListener {
     this.#releaseTransport()?.abandon();
   }
 
-  #goOn({ kind, protocolVersion, sessionId }: UpstreamSessionRecord): void {
+  /** At another server than the record's, where the configuration changed meanwhile, the session begins anew. */
+  #goOn({ kind, protocolVersion, sessionId, server }: UpstreamSessionRecord): void {
     this.#protocolVersion = protocolVersion;
-    if (sessionId === undefined || kind !== 'streamable-http') {
+    const isSameServer = server === this.#upstream.fingerprint;
+    if (!isSameServer || sessionId === undefined || kind !== 'streamable-http') {
       this.#state = 'away';
       return;
     }

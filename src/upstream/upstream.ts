@@ -1,4 +1,5 @@
 /** One configured server: its connection pool, how it is spoken to, how it fares. Shared by all sessions of its route. */
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Clock } from '../core/clock.js';
 import type { Logger } from '../core/logger.js';
@@ -30,6 +31,8 @@ export interface UpstreamDependencies {
 export class Upstream {
   readonly options: UpstreamOptions;
   readonly url: URL;
+  /** Tells this server from others without naming it; made of its URL. */
+  readonly fingerprint: string;
   /** Path and query of every request. */
   readonly path: string;
   readonly breaker: CircuitBreaker;
@@ -57,6 +60,7 @@ export class Upstream {
     this.path = this.url.pathname + this.url.search;
     this.breaker = new CircuitBreaker(options.circuitBreaker, dependencies.clock);
     this.headers = renderHeaders([['user-agent', 'mcp-gateway'], ...Object.entries(options.headers)]);
+    this.fingerprint = createHash('sha256').update(this.url.href).digest('base64url').slice(0, 22);
     this.secrets = new Secrets(options.headers);
     this.#client = new HttpClient({
       origin: this.url,

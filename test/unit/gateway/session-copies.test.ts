@@ -44,7 +44,13 @@ function session(id: string, kind: DownstreamKind = 'streamable-http', epoch = 1
   const options = { timers, budget: new BufferBudget(1_000_000), bufferBytes: 10_000 };
   const listener = { detached: () => {}, attached: () => {}, pressed: () => {}, close: () => {} };
   const handshake = { initialize: 'hello', state: [] };
-  const upstream = { handshake, protocolVersion: '2025-06-18', kind: 'sse', sessionId: undefined } as const;
+  const upstream = {
+    handshake,
+    protocolVersion: '2025-06-18',
+    kind: 'sse',
+    sessionId: undefined,
+    server: 's',
+  } as const;
   const fake: Fake = {
     record: new SessionRecord(id, kind, ALICE, 0, { openedAtMs: 0, epoch }),
     streams: new SessionStreams(id, options, listener),

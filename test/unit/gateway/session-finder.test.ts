@@ -167,6 +167,7 @@ function store(id: string, owner: string): void {
     protocolVersion: '',
     kind: 'sse',
     sessionId: undefined,
+    server: 's',
   } as const;
   const state = encodeState({ kind: 'streamable-http', openedAtMs: 0, client: undefined, upstream });
   const key = sessionKey(id);

@@ -21,6 +21,7 @@ const STATE: SessionState = {
     protocolVersion: '2025-06-18',
     kind: 'sse',
     sessionId: undefined,
+    server: 's',
   },
 };
 const sealer = testSealer();

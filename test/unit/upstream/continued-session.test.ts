@@ -66,6 +66,7 @@ class FakeTransport implements UpstreamTransport {
 }
 
 class FakeUpstream {
+  fingerprint = 'this server';
   kind: UpstreamKind | undefined;
   openSessions = 0;
   readonly transports: FakeTransport[] = [];
@@ -123,7 +124,7 @@ const delivery: Delivery = { accepted: () => {}, primed: () => {}, failed: (erro
 
 function recordOf(kind: UpstreamKind, sessionId?: string): UpstreamSessionRecord {
   const handshake = { initialize: INITIALIZE.raw.toString(), state: [SUBSCRIBE.raw.toString()] };
-  return { handshake, protocolVersion: '2025-06-18', kind, sessionId };
+  return { handshake, protocolVersion: '2025-06-18', kind, sessionId, server: 'this server' };
 }
 
 async function settle(): Promise<void> {
@@ -163,6 +164,21 @@ describe('a session that another replica opened', () => {
     expect(told).toContain('reestablished');
     expect(told).toContain('changed');
     expect(upstream.kind).toBe(record.kind);
+  });
+
+  test('is opened anew where the route leads to another server now, and its name is told to nobody', async () => {
+    upstream.fingerprint = 'another server';
+    const session = open(recordOf('streamable-http', 'theirs'));
+    expect(session.isInitialized).toBe(true);
+    // How the former server was spoken to says nothing about this one.
+    expect(upstream.kind).toBeUndefined();
+    session.send(request('tools/list', 7), delivery);
+    await settle();
+    expect(upstream.transports.flatMap(({ log }) => log).join()).not.toContain('theirs');
+    expect(upstream.transports.flatMap(({ log }) => log)).toContain('initialize');
+    expect(answered).toEqual([7]);
+    expect(told).toContain('reestablished');
+    expect(session.record).toMatchObject({ sessionId: 'opened here', server: 'another server' });
   });
 
   test('is opened anew once for all messages that wait', async () => {
