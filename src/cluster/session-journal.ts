@@ -13,10 +13,14 @@ export interface StoredEntry {
   readonly sealed: Buffer;
 }
 
-/** Where journals are kept. Nothing that is written is waited for. */
+/** Where journals are kept. Nothing that is written is waited for; what many sessions append at once may be gathered and sent together. */
 export interface JournalStore {
   /** @param keepFrom Entries below it go; undefined: all stay. @returns false when it was not even tried */
   append(session: OwnedSession, entry: StoredEntry, keepFrom: number | undefined): boolean;
+  /** Does `work` as soon as all that was appended before it has been sent: at once, or at the end of this turn of the event loop. */
+  whenSent(work: () => void): void;
+  /** Sends what was gathered, and does what waits for that. */
+  sendNow(): void;
   /** Puts these entries in the place of all there are. */
   rewrite(session: OwnedSession, entries: readonly StoredEntry[], ttlMs: number): boolean;
   /** In order, of all epochs; the newest fence aside. @throws {Error} the memory is away */
@@ -94,6 +98,14 @@ export class SessionJournal implements StreamJournal {
 
   keepFrom(sequence: number): void {
     this.#keepFrom = sequence;
+  }
+
+  whenSent(work: () => void): void {
+    this.#store.whenSent(work);
+  }
+
+  sendNow(): void {
+    this.#store.sendNow();
   }
 
   /** A request is on its way whose answer is due on the general stream. */

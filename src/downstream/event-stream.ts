@@ -62,6 +62,8 @@ export class EventStream implements ClientStream {
   #isBlocked = false;
   #isPressing = false;
   #isFinished = false;
+  /** What was said last is not on its way to the journal yet, so the client may not have it. */
+  #isHeld = false;
   #wroteSinceKeepAlive = false;
   #keepAlive: Timer | undefined;
   #writeDeadline: Timer | undefined;
@@ -146,7 +148,7 @@ export class EventStream implements ClientStream {
     response.on('close', this.#onClose);
     this.#wroteSinceKeepAlive = true;
     this.#keepAlive = this.#options.timers.schedule(KEEP_ALIVE_MS, this.#onKeepAlive);
-    this.#write();
+    this.#writeOnceSent();
   }
 
   send(message: Message): void {
@@ -186,11 +188,17 @@ export class EventStream implements ClientStream {
     this.#isFinished = true;
     this.#owner.journal?.finished(this.openedAt);
     if (this.#response === undefined) this.#owner.ended(this);
-    else this.#write();
+    else this.#writeOnceSent();
+  }
+
+  /** What was said goes out now instead of at the end of the turn, still after all that was written down. */
+  sendNow(): void {
+    if (this.#isHeld) this.#owner.journal?.sendNow();
   }
 
   /** Ends the connection at a place where the client can go on later. An event that has gone out in part is none to the client. */
   disconnect(lastWords: string): void {
+    this.sendNow();
     const isBetweenEvents = this.#writtenBytes === 0;
     const response = this.#release();
     response?.end(isBetweenEvents ? lastWords : '');
@@ -198,6 +206,7 @@ export class EventStream implements ClientStream {
 
   /** Ends the stream for good and frees what it held. */
   close(): void {
+    this.sendNow();
     this.#isFinished = true;
     this.#log.clear();
     this.#setPressing(false);
@@ -211,10 +220,24 @@ export class EventStream implements ClientStream {
     const fits = this.#log.append(event, isWaiting);
     if (this.#owner.journal !== undefined) this.#owner.noteSaid();
     if (!fits) this.#owner.overflowed(this);
-    else this.#write();
+    else this.#writeOnceSent();
   }
 
+  #writeOnceSent(): void {
+    const { journal } = this.#owner;
+    if (journal === undefined || this.#response === undefined) return this.#write();
+    if (this.#isHeld) return;
+    this.#isHeld = true;
+    journal.whenSent(this.#onSent);
+  }
+
+  readonly #onSent = (): void => {
+    this.#isHeld = false;
+    this.#write();
+  };
+
   #write(): void {
+    if (this.#isHeld) return;
     const response = this.#response;
     if (response !== undefined) {
       while (!this.#isBlocked) {

@@ -55,8 +55,9 @@ export class SessionStreams implements EventStreamOwner {
     this.#journal = journal;
   }
 
-  /** All streams, for whoever goes on with them. */
+  /** All streams, for whoever goes on with them. What could go to a client has gone. */
   get snapshots(): StreamSnapshot[] {
+    this.#journal?.sendNow();
     const streams = this.#general === undefined ? [...this.#replies] : [this.#general, ...this.#replies];
     return streams.map((stream) => stream.snapshot);
   }

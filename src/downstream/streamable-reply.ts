@@ -87,8 +87,9 @@ export class StreamableReply implements ClientStream {
   /** What the client has seen last is the place to go on from; without an event to name it could not come back. */
   defer(retryMs: number): void {
     const stream = this.#stream;
-    if (this.#isOver || stream === undefined || !this.#canResume || !stream.isCaughtUp) return;
-    stream.disconnect(encodeRetry(retryMs));
+    if (this.#isOver || stream === undefined || !this.#canResume) return;
+    stream.sendNow();
+    if (stream.isCaughtUp) stream.disconnect(encodeRetry(retryMs));
   }
 
   /** Somebody else answers. */

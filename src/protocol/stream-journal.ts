@@ -31,6 +31,10 @@ export interface StreamJournal {
   finished(stream: number): void;
   /** Nothing below this sequence is needed any more. */
   keepFrom(sequence: number): void;
+  /** Does `work` as soon as all that was written down is on its way out of this process: at once, or at the end of this turn of the event loop. */
+  whenSent(work: () => void): void;
+  /** What waits for that is done now. */
+  sendNow(): void;
 }
 
 /** One stream as another replica left it. */

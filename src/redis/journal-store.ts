@@ -4,6 +4,7 @@
  */
 import type { OwnedSession, SessionKey } from '../cluster/session-directory.js';
 import type { JournalStore, StoredEntry } from '../cluster/session-journal.js';
+import { JournalBatch } from './journal-batch.js';
 import type { RedisLink } from './link.js';
 import { Script } from './script.js';
 
@@ -24,6 +25,8 @@ const FIELD = 'd';
 export class RedisJournalStore implements JournalStore {
   readonly #link: RedisLink;
   readonly #onTaken: (session: OwnedSession) => void;
+  /** What was gathered, in one batch or, where no command may touch keys of several slots, in one for each journal. */
+  #batches = new Map<SessionKey, JournalBatch>();
 
   /** @param onTaken Told when something was refused because a later owner has written. */
   constructor(link: RedisLink, onTaken: (session: OwnedSession) => void) {
@@ -31,20 +34,24 @@ export class RedisJournalStore implements JournalStore {
     this.#onTaken = onTaken;
   }
 
-  /** A journal that is gone is not begun anew: its session has ended, or the memory was emptied and all will be written again. */
   append(session: OwnedSession, { sequence, sealed }: StoredEntry, keepFrom: number | undefined): boolean {
     const { key, epoch } = session;
-    const name = this.#link.keys.journal(key);
-    const id = entryId(epoch, sequence);
-    return this.#link.post(sealed.length + OVERHEAD_BYTES, async (redis) => {
-      try {
-        if (keepFrom === undefined) await redis.xadd(name, 'NOMKSTREAM', id, FIELD, sealed);
-        else await redis.xadd(name, 'NOMKSTREAM', 'MINID', entryId(epoch, keepFrom), id, FIELD, sealed);
-      } catch (error) {
-        if (isOvertaken(error)) this.#onTaken(session);
-        throw error;
-      }
-    });
+    const bytes = sealed.length + OVERHEAD_BYTES;
+    if (!this.#link.reserve(bytes)) return false;
+    const batch = this.#batchFor(key);
+    const from = keepFrom === undefined ? '' : entryId(epoch, keepFrom);
+    batch.add(session, this.#link.keys.journal(key), entryId(epoch, sequence), from, sealed, bytes);
+    this.#link.turn.gather(this.#send);
+    if (batch.isFull) this.#send();
+    return true;
+  }
+
+  whenSent(work: () => void): void {
+    this.#link.turn.whenSent(work);
+  }
+
+  sendNow(): void {
+    this.#link.turn.end();
   }
 
   rewrite(session: OwnedSession, entries: readonly StoredEntry[], ttlMs: number): boolean {
@@ -62,11 +69,23 @@ export class RedisJournalStore implements JournalStore {
     const entries = await this.#link.run((redis) => redis.xrangeBuffer(name, '-', '+'));
     return entries.flatMap(readEntry);
   }
-}
 
-/** Redis: "The ID specified in XADD is equal or smaller than the target stream top item". */
-function isOvertaken(error: unknown): boolean {
-  return error instanceof Error && error.message.includes('equal or smaller');
+  #batchFor(key: SessionKey): JournalBatch {
+    const name = this.#link.isCluster ? key : '';
+    let batch = this.#batches.get(name);
+    if (batch === undefined) this.#batches.set(name, (batch = new JournalBatch()));
+    return batch;
+  }
+
+  readonly #send = (): void => {
+    const batches = this.#batches;
+    this.#batches = new Map();
+    for (const batch of batches.values()) {
+      this.#link.postReserved(batch.size, batch.bytes, async (redis) => {
+        for (const session of await batch.write(redis)) this.#onTaken(session);
+      });
+    }
+  };
 }
 
 function entryId(epoch: number, sequence: number): string {

@@ -11,6 +11,7 @@ import type { ServerFacts } from './health.js';
 import { RedisKeys } from './keys.js';
 import type { RedisOptions } from './options.js';
 import { Recovery } from './recovery.js';
+import { Turn } from './turn.js';
 import { Unanswered } from './unanswered.js';
 import { describeEndpoint } from './url.js';
 
@@ -35,6 +36,8 @@ const LONG_UPTIME_MS = 10_000;
 
 export class RedisLink {
   readonly keys: RedisKeys;
+  /** Where stores gather what many sessions have to say at once; whatever else is sent goes behind what was gathered. */
+  readonly turn = new Turn();
   readonly #client: RedisCommands;
   readonly #logger: Logger;
   readonly #clock: Clock;
@@ -76,6 +79,11 @@ export class RedisLink {
     return this.#connecting;
   }
 
+  /** Keys of several slots need a command for each. */
+  get isCluster(): boolean {
+    return this.#client.isCluster;
+  }
+
   /** It answers, as far as is known. */
   get isUp(): boolean {
     return this.#state === 'up';
@@ -97,6 +105,7 @@ export class RedisLink {
    */
   run<T>(work: (redis: RedisCommands) => Promise<T>): Promise<T> {
     if (this.#state !== 'up') return Promise.reject(new StoreAwayError());
+    this.turn.send();
     return new Promise<T>((resolve, reject) => {
       const answer = work(this.#client);
       const command = this.#unanswered.add(reject);
@@ -120,22 +129,38 @@ export class RedisLink {
    * @returns false when it was dropped, because Redis is away or 8 MiB or 10,000 commands are unanswered
    */
   post(bytes: number, work: (redis: RedisCommands) => Promise<unknown>): boolean {
+    if (!this.reserve(bytes)) return false;
+    this.turn.send();
+    this.postReserved(1, bytes, work);
+    return true;
+  }
+
+  /**
+   * Makes room for something that is gathered, to be given to `postReserved` at the end of this turn.
+   *
+   * @returns false when there is none, as `post` does
+   */
+  reserve(bytes: number): boolean {
     if (this.#state !== 'up' || this.#posted >= MAX_POSTED || this.#postedBytes + bytes > MAX_POSTED_BYTES)
       return false;
-    const answer = work(this.#client);
-    const command = this.#unanswered.add();
     this.#posted += 1;
     this.#postedBytes += bytes;
+    return true;
+  }
+
+  /** Posts what room was made for, `count` times and `bytes` in all, unless Redis has gone away since: then it is dropped. */
+  postReserved(count: number, bytes: number, work: (redis: RedisCommands) => Promise<unknown>): void {
+    if (this.#state !== 'up') return this.#giveBack(count, bytes);
+    const answer = work(this.#client);
+    const command = this.#unanswered.add();
     const settle = () => {
       this.#unanswered.remove(command);
-      this.#posted -= 1;
-      this.#postedBytes -= bytes;
+      this.#giveBack(count, bytes);
     };
     answer.then(settle, (error: unknown) => {
       settle();
       this.#judge(error);
     });
-    return true;
   }
 
   /** How long it has not answered, in milliseconds; 0 while it does. */
@@ -156,10 +181,16 @@ export class RedisLink {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#upSinceMs = undefined;
+    this.turn.send();
     this.#recovery.stop();
     this.#unanswered.failAll(() => new StoreAwayError());
     this.#endFirstAttempt();
     this.#client.disconnect();
+  }
+
+  #giveBack(count: number, bytes: number): void {
+    this.#posted -= count;
+    this.#postedBytes -= bytes;
   }
 
   #judge(error: unknown): unknown {
@@ -186,6 +217,8 @@ export class RedisLink {
     this.#away = { sinceMs: this.#clock.now(), upSinceMs: this.#upSinceMs, isHang: true };
     this.#upSinceMs = undefined;
     this.#logger.warn('store_away', 'Redis does not answer; going on without it until it does', { reason });
+    // Dropped: what is gathered now must not come behind what is written anew when Redis is back.
+    this.turn.send();
     this.#unanswered.failAll(() => new StoreAwayError());
     this.#endFirstAttempt();
     this.#recovery.start();

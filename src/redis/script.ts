@@ -47,6 +47,11 @@ export class Script {
       return redis.eval(this.#lua, keys.length, ...keys, ...args);
     }
   }
+
+  /** As `run`, but always sent in full, so that nothing that is sent later comes before it. */
+  runInOrder(redis: RedisCommands, keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown> {
+    return redis.eval(this.#lua, keys.length, ...keys, ...args);
+  }
 }
 
 function isUnknownScript(error: unknown): boolean {

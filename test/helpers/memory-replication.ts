@@ -29,6 +29,12 @@ export class MemoryJournals implements JournalStore {
     return true;
   }
 
+  whenSent(work: () => void): void {
+    work();
+  }
+
+  sendNow(): void {}
+
   async read(key: SessionKey): Promise<readonly StoredEntry[]> {
     if (this.isAway) throw new Error('the memory is away');
     return this.entriesOf(key);

@@ -185,6 +185,8 @@ describe('what is written down while a stream speaks', () => {
     attached: (stream) => said.push(`attached ${stream}`),
     finished: (stream) => said.push(`finished ${stream}`),
     keepFrom: (sequence) => said.push(`keep from ${sequence}`),
+    whenSent: (work) => work(),
+    sendNow: () => {},
   };
 
   beforeEach(() => {
