@@ -1,4 +1,7 @@
-/** One entry of a session's journal as bytes: a line of JSON that says what it is, and behind it the event as it is on the wire. */
+/**
+ * Entries of a session's journal as bytes: a line of JSON that says what each of them is, and behind it the events as they are on the wire,
+ * one after another. What a session writes down at once is one text.
+ */
 import type { RequestId } from '../protocol/message.js';
 import type { AskedRequest, StreamEvent } from '../protocol/stream-journal.js';
 
@@ -42,8 +45,8 @@ interface Head {
   readonly f?: 1;
   /** Forgotten up to here. */
   readonly p?: number;
-  /** Too large to be here. */
-  readonly x?: 1;
+  /** How many bytes the event has; without it, it was too large to be here. */
+  readonly l?: number;
   /** Sequence. */
   readonly q?: number;
   /** The request that is answered, or asked. */
@@ -54,34 +57,35 @@ interface Head {
 
 const LINE_END = 0x0a;
 
-export function encodeEntry(entry: JournalEntry): Buffer {
-  const head = `${JSON.stringify(headOf(entry))}\n`;
-  const bytes = entry.kind === 'said' ? entry.event.bytes : undefined;
-  return bytes === undefined ? Buffer.from(head) : Buffer.concat([Buffer.from(head), bytes]);
+export function encodeEntries(entries: readonly JournalEntry[]): Buffer {
+  const parts: Buffer[] = [Buffer.from(`${JSON.stringify(entries.map(headOf))}\n`)];
+  for (const entry of entries) if (entry.kind === 'said' && entry.event.bytes) parts.push(entry.event.bytes);
+  return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
 }
 
-function headOf(entry: JournalEntry): Head {
+/** What is undefined in it is not written. */
+function headOf(entry: JournalEntry): Writable<Head> {
   switch (entry.kind) {
     case 'opened':
       return {
         k: 'o',
         t: entry.stream,
-        ...(entry.isGeneral && { g: 1 }),
-        ...(entry.isFinished && { f: 1 }),
-        ...(entry.forgottenUpTo !== entry.stream && { p: entry.forgottenUpTo }),
+        g: flag(entry.isGeneral),
+        f: flag(entry.isFinished),
+        p: entry.forgottenUpTo === entry.stream ? undefined : entry.forgottenUpTo,
         r: entry.requests.map(pairOf),
       };
     case 'said': {
-      const { sequence: q, answers, isNotification, bytes } = entry.event;
+      const { sequence, answers, isNotification, bytes } = entry.event;
       return {
         k: 's',
         t: entry.stream,
-        q,
-        ...(entry.isGeneral && { g: 1 }),
-        ...(entry.isWaiting && { w: 1 }),
-        ...(isNotification && { n: 1 }),
-        ...(bytes === undefined && { x: 1 }),
-        ...(answers !== undefined && { i: answers }),
+        q: sequence,
+        g: flag(entry.isGeneral),
+        w: flag(entry.isWaiting),
+        n: flag(isNotification),
+        l: bytes?.length,
+        i: answers,
       };
     }
     case 'attached':
@@ -97,14 +101,32 @@ function headOf(entry: JournalEntry): Head {
   }
 }
 
+type Writable<T> = { readonly [Key in keyof T]: T[Key] | undefined };
+
+function flag(isSet: boolean): 1 | undefined {
+  return isSet ? 1 : undefined;
+}
+
 function pairOf({ id, isToolCall }: AskedRequest): readonly [RequestId, 0 | 1] {
   return [id, isToolCall ? 1 : 0];
 }
 
-/** @returns undefined for one of a kind that is not known here: another version wrote it */
-export function decodeEntry(bytes: Buffer): JournalEntry | undefined {
+/** Those of a kind that is not known here are passed over: another version wrote them. */
+export function decodeEntries(bytes: Buffer): JournalEntry[] {
   const end = bytes.indexOf(LINE_END);
-  const head = JSON.parse(bytes.toString('utf8', 0, end)) as Head;
+  const heads = JSON.parse(bytes.toString('utf8', 0, end)) as readonly Head[];
+  const entries: JournalEntry[] = [];
+  let offset = end + 1;
+  for (const head of heads) {
+    const event = head.l === undefined ? undefined : bytes.subarray(offset, offset + head.l);
+    offset += head.l ?? 0;
+    const entry = entryOf(head, event);
+    if (entry !== undefined) entries.push(entry);
+  }
+  return entries;
+}
+
+function entryOf(head: Head, bytes: Buffer | undefined): JournalEntry | undefined {
   const stream = head.t ?? 0;
   switch (head.k) {
     case 'o':
@@ -119,7 +141,7 @@ export function decodeEntry(bytes: Buffer): JournalEntry | undefined {
     case 's': {
       const event = {
         sequence: head.q ?? 0,
-        bytes: head.x === 1 ? undefined : bytes.subarray(end + 1),
+        bytes,
         isNotification: head.n === 1,
         answers: head.i,
       };

@@ -1,7 +1,7 @@
 /** From the journal of a session to what its next owner has to know: the streams as they were left, and the answers that are due. */
 import type { RequestId } from '../protocol/message.js';
 import type { AskedRequest, StreamEvent, StreamSnapshot } from '../protocol/stream-journal.js';
-import { decodeEntry, type JournalEntry } from './journal-entry.js';
+import { decodeEntries, type JournalEntry } from './journal-entry.js';
 import type { Sealer } from './sealer.js';
 import type { SessionKey } from './session-directory.js';
 import { entryContext, type StoredEntry } from './session-journal.js';
@@ -43,8 +43,7 @@ export function readJournal(
     // Its number was made up, too.
     if (plain === undefined) continue;
     last = sequence;
-    const entry = decodeEntry(plain);
-    if (entry !== undefined) apply(entry, streams, asked);
+    for (const entry of decodeEntries(plain)) apply(entry, streams, asked);
   }
   return {
     streams: [...streams.values()].map((stream) => snapshotOf(stream, hasOneStream)),

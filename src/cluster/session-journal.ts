@@ -4,20 +4,24 @@
  */
 import type { RequestId } from '../protocol/message.js';
 import type { AskedRequest, StreamEvent, StreamJournal, StreamSnapshot } from '../protocol/stream-journal.js';
-import { encodeEntry, type JournalEntry } from './journal-entry.js';
+import { encodeEntries, type JournalEntry } from './journal-entry.js';
 import type { Sealer } from './sealer.js';
 import type { OwnedSession, SessionKey } from './session-directory.js';
 
+/** What a session wrote down at once: one entry, or several. */
 export interface StoredEntry {
+  /** That of the last of them. */
   readonly sequence: number;
   readonly sealed: Buffer;
 }
 
-/** Where journals are kept. Nothing that is written is waited for; what many sessions append at once may be gathered and sent together. */
+/** Where journals are kept. Nothing that is written is waited for; what many sessions append in one turn of the event loop is sent together. */
 export interface JournalStore {
+  /** Calls `give` when this turn is over, or before: what it appends is sent then. */
+  gather(give: () => void): void;
   /** @param keepFrom Entries below it go; undefined: all stay. @returns false when it was not even tried */
   append(session: OwnedSession, entry: StoredEntry, keepFrom: number | undefined): boolean;
-  /** Does `work` as soon as all that was appended before it has been sent: at once, or at the end of this turn of the event loop. */
+  /** Does `work` as soon as all that was gathered before it has been sent: at once, or at the end of this turn. */
   whenSent(work: () => void): void;
   /** Sends what was gathered, and does what waits for that. */
   sendNow(): void;
@@ -51,6 +55,8 @@ export class SessionJournal implements StreamJournal {
   readonly #sequences: SequenceSource;
   /** Requests whose answers are due on the general stream, by the number of their entry. */
   readonly #asked = new Map<number, AskedRequest>();
+  /** Written down in this turn of the event loop, and not sent yet. */
+  #gathered: JournalEntry[] = [];
   #keepFrom: number | undefined;
   #keptFrom = 0;
   /** Where counting begins of what has come together since it was last written as a whole. */
@@ -126,6 +132,7 @@ export class SessionJournal implements StreamJournal {
    * @param maxKeptBytes Events that are larger stay with their owner.
    */
   rewrite(snapshots: readonly StreamSnapshot[], ttlMs: number, maxKeptBytes = MAX_KEPT_BYTES): void {
+    this.#give();
     const entries: { sequence: number; entry: JournalEntry }[] = [
       ...snapshots.flatMap((snapshot) => entriesOf(snapshot, maxKeptBytes)),
       ...[...this.#asked].map(([sequence, request]) => ({ sequence, entry: { kind: 'asked', request } as const })),
@@ -136,7 +143,7 @@ export class SessionJournal implements StreamJournal {
     if (reached > (entries.at(-1)?.sequence ?? -1) + 1) entries.push({ sequence: reached, entry: { kind: 'reached' } });
     this.#longFrom = reached;
     this.#bytes = 0;
-    const stored = entries.map(({ sequence, entry }) => ({ sequence, sealed: this.#seal(sequence, entry) }));
+    const stored = entries.map(({ sequence, entry }) => ({ sequence, sealed: this.#seal(sequence, [entry]) }));
     this.#isTorn = !this.#store.rewrite(this.#session, stored, ttlMs);
   }
 
@@ -156,24 +163,32 @@ export class SessionJournal implements StreamJournal {
   #append(sequence: number, entry: JournalEntry): void {
     if (this.#isTorn || this.#isOver) return;
     this.#lastSequence = sequence;
-    const stored = { sequence, sealed: this.#seal(sequence, entry) };
-    this.#bytes += stored.sealed.length;
-    this.#isTorn = !this.#store.append(this.#session, stored, this.#takeKeepFrom());
+    this.#gathered.push(entry);
+    if (this.#gathered.length === 1) this.#store.gather(this.#give);
   }
+
+  readonly #give = (): void => {
+    if (this.#gathered.length === 0) return;
+    const sequence = this.#lastSequence;
+    const sealed = this.#seal(sequence, this.#gathered);
+    this.#gathered = [];
+    this.#bytes += sealed.length;
+    if (!this.#store.append(this.#session, { sequence, sealed }, this.#takeKeepFrom())) this.#isTorn = true;
+  };
 
   /** A request that is under way must be known however long ago it was asked. */
   #takeKeepFrom(): number | undefined {
     if (this.#keepFrom === undefined) return undefined;
     const [firstAsked] = this.#asked.keys();
-    const from = Math.min(this.#keepFrom, firstAsked ?? this.#keepFrom);
+    const from = Math.min(this.#keepFrom, firstAsked ?? this.#keepFrom, this.#lastSequence);
     this.#keepFrom = undefined;
     if (from <= this.#keptFrom) return undefined;
     this.#keptFrom = from;
     return from;
   }
 
-  #seal(sequence: number, entry: JournalEntry): Buffer {
-    return this.#sealer.seal(encodeEntry(entry), entryContext(this.#session.key, sequence));
+  #seal(sequence: number, entries: readonly JournalEntry[]): Buffer {
+    return this.#sealer.seal(encodeEntries(entries), entryContext(this.#session.key, sequence));
   }
 }
 

@@ -34,6 +34,10 @@ export class RedisJournalStore implements JournalStore {
     this.#onTaken = onTaken;
   }
 
+  gather(give: () => void): void {
+    this.#link.turn.gather(give);
+  }
+
   append(session: OwnedSession, { sequence, sealed }: StoredEntry, keepFrom: number | undefined): boolean {
     const { key, epoch } = session;
     const bytes = sealed.length + OVERHEAD_BYTES;

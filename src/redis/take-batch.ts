@@ -1,4 +1,5 @@
 /** Takes of many calls that Redis counts in one script, each call for itself, and the verdict on each. */
+import { ReplyError } from 'ioredis';
 import type { Exceeded, Take } from '../rate-limit/store.js';
 import type { RedisCommands } from './client.js';
 import { Script } from './script.js';
@@ -34,7 +35,7 @@ local function take(at, size)
     local window = tonumber(ARGV[at + i])
     local key = KEYS[window]
     local count = count_of(key)
-    if not count then return 'a window holds no count' end
+    if not count then return 'ERR a window holds no count' end
     mine[key] = (mine[key] or 0) + 1
     if count + mine[key] > tonumber(ARGV[2 * window - 1]) then return { i - 1, left_of(key, ARGV[2 * window]) } end
   end
@@ -117,5 +118,5 @@ function tell({ resolve, reject }: Caller, verdict: unknown): void {
   if (typeof index === 'number' && typeof leftMs === 'number') {
     return resolve({ index, retryAfterMs: Math.max(1, leftMs) });
   }
-  reject(new Error(typeof verdict === 'string' ? verdict : 'unexpected reply to a rate limit'));
+  reject(typeof verdict === 'string' ? new ReplyError(verdict) : new Error('unexpected reply to a rate limit'));
 }

@@ -29,6 +29,10 @@ export class MemoryJournals implements JournalStore {
     return true;
   }
 
+  gather(give: () => void): void {
+    give();
+  }
+
   whenSent(work: () => void): void {
     work();
   }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodeEntry, encodeEntry, type JournalEntry } from '../../../src/cluster/journal-entry.js';
+import { decodeEntries, encodeEntries, type JournalEntry } from '../../../src/cluster/journal-entry.js';
 
 const sequence = fc.nat({ max: 2 ** 40 });
 /** Ids are the client's own: any text, any number. */
@@ -42,10 +42,10 @@ const entry: fc.Arbitrary<JournalEntry> = fc.oneof(
   fc.constant({ kind: 'reached' as const }),
 );
 
-test('every entry is read as it was written, whatever its ids and bytes', () => {
+test('entries are read as they were written, however many at once, whatever their ids and bytes', () => {
   fc.assert(
-    fc.property(entry, (written) => {
-      expect(decodeEntry(encodeEntry(written))).toEqual(written);
+    fc.property(fc.array(entry, { minLength: 1, maxLength: 5 }), (written) => {
+      expect(decodeEntries(encodeEntries(written))).toEqual(written);
     }),
     { numRuns: 1000 },
   );
@@ -55,8 +55,8 @@ describe('an event', () => {
   test('that is empty is not one that is missing', () => {
     const facts = { sequence: 1, isNotification: true, answers: undefined };
     const said = { kind: 'said', stream: 0, isGeneral: true, isWaiting: false } as const;
-    const empty = decodeEntry(encodeEntry({ ...said, event: { ...facts, bytes: Buffer.alloc(0) } }));
-    const missing = decodeEntry(encodeEntry({ ...said, event: { ...facts, bytes: undefined } }));
+    const [empty] = decodeEntries(encodeEntries([{ ...said, event: { ...facts, bytes: Buffer.alloc(0) } }]));
+    const [missing] = decodeEntries(encodeEntries([{ ...said, event: { ...facts, bytes: undefined } }]));
     expect(empty).toMatchObject({ event: { bytes: Buffer.alloc(0) } });
     expect(missing).toHaveProperty('event.bytes', undefined);
   });
@@ -65,11 +65,14 @@ describe('an event', () => {
     for (const answers of [0, '']) {
       const facts = { sequence: 1, isNotification: false, answers, bytes: Buffer.from('x') };
       const said = { kind: 'said', stream: 0, isGeneral: true, isWaiting: false, event: facts } as const;
-      expect(decodeEntry(encodeEntry(said))).toHaveProperty('event.answers', answers);
+      expect(decodeEntries(encodeEntries([said]))[0]).toHaveProperty('event.answers', answers);
     }
   });
 });
 
 test('an entry of a kind that only another version knows is passed over', () => {
-  expect(decodeEntry(Buffer.from('{"k":"z","t":5}\n'))).toBeUndefined();
+  const text = '[{"k":"z","t":5,"l":3},{"k":"s","t":0,"q":7,"l":2}]\nold42';
+  expect(decodeEntries(Buffer.from(text))).toMatchObject([
+    { kind: 'said', event: { sequence: 7, bytes: Buffer.from('42') } },
+  ]);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { encodeEntry, type JournalEntry } from '../../../src/cluster/journal-entry.js';
+import { encodeEntries, type JournalEntry } from '../../../src/cluster/journal-entry.js';
 import { type LeftSession, readJournal } from '../../../src/cluster/read-journal.js';
 import { entryContext } from '../../../src/cluster/session-journal.js';
 import { testSealer } from '../../helpers/memory-replication.js';
@@ -10,7 +10,7 @@ const sealer = testSealer();
 function read(entries: readonly (readonly [number, JournalEntry | Buffer])[], hasOneStream = false): LeftSession {
   const stored = entries.map(([sequence, entry]) => ({
     sequence,
-    sealed: Buffer.isBuffer(entry) ? entry : sealer.seal(encodeEntry(entry), entryContext(KEY, sequence)),
+    sealed: Buffer.isBuffer(entry) ? entry : sealer.seal(encodeEntries([entry]), entryContext(KEY, sequence)),
   }));
   return readJournal(stored, sealer, KEY, hasOneStream);
 }
@@ -105,15 +105,15 @@ test('what cannot be opened or is of another version is passed over, and the res
   const { streams } = read([
     [0, opened(0)],
     [1, Buffer.from('not sealed')],
-    [2, sealer.seal(Buffer.from('{"k":"new kind"}\n'), entryContext(KEY, 2))],
-    [3, sealer.seal(encodeEntry(said(0, 3)), entryContext('another session', 3))],
+    [2, sealer.seal(Buffer.from('[{"k":"new kind"}]\n'), entryContext(KEY, 2))],
+    [3, sealer.seal(encodeEntries([said(0, 3)]), entryContext('another session', 3))],
     [4, said(0, 4)],
   ]);
   expect(streams[0]?.events.map(({ sequence }) => sequence)).toEqual([4]);
 });
 
 test('an entry that was moved, repeated or made of something else of the session is passed over, and its number too', () => {
-  const second = sealer.seal(encodeEntry(said(0, 2)), entryContext(KEY, 2));
+  const second = sealer.seal(encodeEntries([said(0, 2)]), entryContext(KEY, 2));
   const { streams, nextSequence } = read([
     [0, opened(0)],
     [1, second],
