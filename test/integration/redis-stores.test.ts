@@ -104,6 +104,46 @@ describe('RedisLimitStore', () => {
     expect(await admitted(store, [take('good', 'g', 5)], 9)).toBe(5);
   });
 
+  test('calls of one turn are counted in one script, each for itself and in turn', async () => {
+    const link = await emptyLink();
+    const store = new RedisLimitStore(link);
+    await redis.cli('SET', link.keys.limit('bad'), 'many');
+    await redis.cli('CONFIG', 'RESETSTAT');
+    const calls = [
+      [take('a', 'a', 2), take('b', 'b', 9)],
+      [take('b', 'b', 9), take('bad', 'bad', 9)],
+      [take('a', 'a', 2), take('a', 'a', 2)],
+      [take('b', 'b', 9), take('a', 'a', 2)],
+      [take('b', 'b', 9), take('a', 'a', 2)],
+      // The limit was raised meanwhile.
+      [take('a', 'a', 3)],
+    ];
+    const verdicts = await Promise.all(
+      calls.map((takes) =>
+        store.takeAll(takes).then(
+          (exceeded) => exceeded?.index ?? 'admitted',
+          (error: Error) => error.name,
+        ),
+      ),
+    );
+    expect(verdicts).toEqual(['admitted', 'ReplyError', 1, 'admitted', 1, 'admitted']);
+    expect(await redis.cli('MGET', link.keys.limit('a'), link.keys.limit('b'))).toBe('3\n2');
+    expect(await redis.cli('INFO', 'commandstats')).toMatch(/cmdstat_evalsha:calls=1,/);
+    for (const key of ['a', 'b']) expect(Number(await redis.cli('PTTL', link.keys.limit(key)))).toBeGreaterThan(0);
+  });
+
+  test('all calls of one turn are told when Redis does not answer', async () => {
+    const link = await emptyLink();
+    const store = new RedisLimitStore(link);
+    redis.pause();
+    try {
+      const calls = [1, 2, 3].map(() => store.takeAll([take('a', 'a', 2)]));
+      await Promise.all(calls.map((call) => expect(call).rejects.toThrow(StoreAwayError)));
+    } finally {
+      redis.resume();
+    }
+  });
+
   test('a full window without an end is given one', async () => {
     const link = await emptyLink();
     await redis.cli('SET', link.keys.limit('k'), '7');

@@ -313,6 +313,45 @@ describe('RedisJournalStore', () => {
     expect(overtaken).toEqual([1, 1]);
   });
 
+  test('journals of one turn are written by one command, and what is refused of one concerns no other', async () => {
+    const taken: string[] = [];
+    journals = new RedisJournalStore(link, ({ key }) => void taken.push(key));
+    const keys = ['one', 'two', 'three', 'four'];
+    for (const key of keys) journals.rewrite({ key, epoch: 1 }, [], TTL_MS);
+    journals.rewrite({ key: 'two', epoch: 2 }, [], TTL_MS);
+    await settled();
+    await redis.cli('SET', link.keys.journal('three'), 'no journal');
+    await redis.cli('CONFIG', 'RESETSTAT');
+    for (const key of keys) journals.append({ key, epoch: 1 }, entry(1), undefined);
+    journals.append({ key: 'one', epoch: 1 }, entry(2), 2);
+    const sent: string[] = [];
+    journals.whenSent(() => sent.push('sent'));
+    expect(sent).toEqual([]);
+    journals.sendNow();
+    expect(sent).toEqual(['sent']);
+    expect(await journals.read('one')).toEqual([entry(2)]);
+    expect(await journals.read('two')).toEqual([]);
+    expect(await journals.read('four')).toEqual([entry(1)]);
+    expect(await redis.cli('INFO', 'commandstats')).toMatch(/cmdstat_eval:calls=1,/);
+    expect(link.isUp).toBe(true);
+    journals.append({ key: 'two', epoch: 1 }, entry(2), undefined);
+    await settled();
+    expect(taken).toEqual(['two']);
+  });
+
+  test('entries keep their order when the server forgot all scripts', async () => {
+    journals.rewrite(first, [], TTL_MS);
+    await settled();
+    await redis.cli('SCRIPT', 'FLUSH');
+    for (let sequence = 0; sequence < 600; sequence += 1) {
+      journals.append(first, entry(sequence), undefined);
+      if (sequence % 50 === 0) journals.sendNow();
+    }
+    const sequences = (await journals.read(KEY)).map(({ sequence }) => sequence);
+    expect(sequences).toEqual(Array.from({ length: 600 }, (_, index) => index));
+    expect(overtaken).toEqual([]);
+  });
+
   test('is not begun by an entry: who ended the session may have removed it', async () => {
     journals.append(first, entry(1), undefined);
     journals.append(first, entry(2), 1);

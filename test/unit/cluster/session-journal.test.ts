@@ -12,6 +12,7 @@ import { SessionStreams } from '../../../src/downstream/session-streams.js';
 import { withoutLostEvents } from '../../../src/gateway/continued-session.js';
 import { errorResponse, ownNotification } from '../../../src/protocol/json-rpc.js';
 import type { StreamEvent, StreamSnapshot } from '../../../src/protocol/stream-journal.js';
+import { Turn } from '../../../src/redis/turn.js';
 import { MemoryJournals, testSealer } from '../../helpers/memory-replication.js';
 
 const KEY = 'key';
@@ -406,6 +407,91 @@ describe('a journal that could not be written', () => {
     journals.isFull = true;
     journal.rewrite(streams.snapshots, TTL_MS);
     expect(journal.isTorn).toBe(true);
+  });
+});
+
+describe('what is written down in one turn of the event loop', () => {
+  /** As in Redis: all that one turn brings is sent at its end. */
+  class GatheringJournals extends MemoryJournals {
+    readonly turn = new Turn();
+
+    override gather(give: () => void): void {
+      this.turn.gather(give);
+    }
+
+    override whenSent(work: () => void): void {
+      this.turn.whenSent(work);
+    }
+
+    override sendNow(): void {
+      this.turn.end();
+    }
+
+    override rewrite(...all: Parameters<MemoryJournals['rewrite']>): boolean {
+      this.turn.send();
+      return super.rewrite(...all);
+    }
+  }
+  let gathering: GatheringJournals;
+
+  beforeEach(() => {
+    gathering = new GatheringJournals();
+    journals = gathering;
+    journal = newJournal();
+    streams.keepJournal(journal);
+  });
+
+  test('is one text, under the number of what came last, and read as if it had been many', () => {
+    attach(streams.general);
+    journal.asked({ id: 'a', isToolCall: true });
+    journal.asked({ id: 'b', isToolCall: false });
+    streams.general.send(note(10));
+    streams.general.send(answer('a'));
+    expect(journals.entriesOf(KEY)).toEqual([]);
+    gathering.turn.end();
+    expect(journals.entriesOf(KEY).map(({ sequence }) => sequence)).toEqual([4]);
+    const left = read();
+    expect(left.streams).toEqual(streams.snapshots);
+    expect(left.unanswered).toEqual([{ id: 'b', isToolCall: false }]);
+    expect(left.nextSequence).toBeGreaterThan(4);
+  });
+
+  test('is there when the session ends in that turn', () => {
+    streams.general.send(note(10));
+    journal.end();
+    streams.general.send(note(20));
+    gathering.turn.end();
+    expect(read().streams[0]?.events.length).toBe(1);
+  });
+
+  test('is not lost unnoticed when there is no room for it at the end of the turn', () => {
+    streams.general.send(note(10));
+    journals.isFull = true;
+    gathering.turn.end();
+    expect(journal.isTorn).toBe(true);
+    journals.isFull = false;
+    journal.rewrite(streams.snapshots, TTL_MS);
+    expect(read().streams).toEqual(streams.snapshots);
+  });
+
+  test('comes before all is written anew in the same turn, and what is said then behind it', () => {
+    journal.asked({ id: 'a', isToolCall: true });
+    streams.general.send(note(10));
+    journal.rewrite(streams.snapshots, TTL_MS);
+    streams.general.send(note(20));
+    gathering.turn.end();
+    const left = read();
+    expect(left.streams).toEqual(streams.snapshots);
+    expect(left.unanswered).toEqual([{ id: 'a', isToolCall: true }]);
+    const sequences = journals.entriesOf(KEY).map(({ sequence }) => sequence);
+    expect(sequences).toEqual([...new Set(sequences)].toSorted((one, other) => one - other));
+  });
+
+  test('is never trimmed away by itself', () => {
+    streams.general.send(note(10));
+    journal.keepFrom(1000);
+    gathering.turn.end();
+    expect(read().streams).toEqual(streams.snapshots);
   });
 });
 
