@@ -55,6 +55,12 @@ export class SessionStreams implements EventStreamOwner {
     this.#journal = journal;
   }
 
+  /** Does `work` as soon as what was written down is on its way: at once where nothing is. */
+  whenSent(work: () => void): void {
+    if (this.#journal === undefined) work();
+    else this.#journal.whenSent(work);
+  }
+
   /** All streams, for whoever goes on with them. What could go to a client has gone. */
   get snapshots(): StreamSnapshot[] {
     this.#journal?.sendNow();

@@ -71,7 +71,8 @@ export function receiveSseMessage(exchange: HttpExchange, door: RouteDoor, limit
     onBody: (bytes) => {
       try {
         session.receive(scanClientMessage(bytes, limits), session.streams.general, exchange.caller);
-        sendEmpty(exchange.response, 202, exchange.headers);
+        // Who was told that it was taken is answered, also by another replica.
+        session.streams.whenSent(() => sendEmpty(exchange.response, 202, exchange.headers));
       } catch (error) {
         refuseOrMove(exchange, error, bytes);
       }

@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { MemoryPinStore } from '../../src/policy/tool-pins.js';
 import { StoreAwayError } from '../../src/redis/errors.js';
+import { RedisJournalStore } from '../../src/redis/journal-store.js';
 import { RedisLimitStore } from '../../src/redis/limit-store.js';
 import { RedisPinStore } from '../../src/redis/pin-store.js';
 import { UpstreamVerdicts } from '../../src/redis/verdicts.js';
@@ -67,6 +68,13 @@ test('in a cluster, everything has its slot, and a node that was gone is found a
     expect(link.isUp).toBe(true);
     const limits = new RedisLimitStore(link);
     expect(await admitted(limits, [take('a', 'k', 50), take('b', 'l', 40)], 100)).toBe(40);
+    const journals = new RedisJournalStore(link, () => {});
+    const entry = { sequence: 1, sealed: Buffer.from('entry') };
+    const sessions = ['a', 'b', 'c', 'd', 'e'].map((key) => ({ key, epoch: 1 }));
+    for (const session of sessions) journals.rewrite(session, [], 60_000);
+    for (const session of sessions) journals.append(session, entry, undefined);
+    for (const { key } of sessions) expect(await journals.read(key)).toEqual([entry]);
+    await Promise.all(sessions.map(({ key }) => link.run((redis) => redis.del(link.keys.journal(key)))));
     const pins = new RedisPinStore(link, new MemoryPinStore());
     const verdicts = new UpstreamVerdicts(link);
     for (const route of ['r', 's', 't', 'u']) {
