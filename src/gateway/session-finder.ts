@@ -17,6 +17,7 @@ import { type OpenedSessionId, type SessionIds } from '../session/session-id.js'
 import { LRUCache } from 'lru-cache';
 import { answerLost } from './lost-request.js';
 import type { ForwardOutcome, Peers } from './peers.js';
+import { MovableExchange } from './movable-exchange.js';
 import { sessionKey } from './session-copies.js';
 import { type Search, SessionLocator, type SessionLocatorDependencies } from './session-locator.js';
 
@@ -122,13 +123,11 @@ export class SessionFinder implements Elsewhere {
 
   /** The session may leave while the request is being read. */
   #serve(endpoint: Endpoint, exchange: HttpExchange, id: string): void {
-    this.#dependencies.serveHere(endpoint, {
-      ...exchange,
-      onMoved: (body, left) => {
-        const follow = left.then(() => this.#follow(endpoint, { ...exchange, body }, id));
-        background(follow, this.#dependencies.logger, 'forward_failed');
-      },
+    const movable = new MovableExchange(exchange, (body, left) => {
+      const follow = left.then(() => this.#follow(endpoint, { ...exchange, body }, id));
+      background(follow, this.#dependencies.logger, 'forward_failed');
     });
+    this.#dependencies.serveHere(endpoint, movable);
   }
 
   /** A session that is still here was not what was missing, and looking for it again would find it again. */

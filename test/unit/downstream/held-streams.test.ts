@@ -207,3 +207,12 @@ test('what another replica is told of a stream is what the client has had', () =
   expect(streams.snapshots).toMatchObject([{ waiting: 0 }]);
   expect(log).toEqual(['said 1', 'client: 1']);
 });
+
+test('who must not come before what was written down comes behind it, and at once when nothing was', () => {
+  attached();
+  say();
+  streams.whenSent(() => log.push('taken'));
+  turn.end();
+  streams.whenSent(() => log.push('taken at once'));
+  expect(log).toEqual(['said 1', 'client: 1', 'taken', 'taken at once']);
+});
