@@ -7,9 +7,8 @@ import type { AuditEvent, AuditOutcome } from '../audit/event.js';
 import type { Principal } from '../auth/principal.js';
 import type { Message } from '../protocol/message.js';
 import type { LimitRefusal } from '../rate-limit/limiter.js';
-import type { GateContext } from './gate.js';
 import type { RouteRules } from './rules.js';
-import { effectiveRole, type Ruling } from './ruling.js';
+import { effectiveRole, type GateContext, type Ruling } from './ruling.js';
 import { argumentBytes } from './subject.js';
 
 let lastSerial = 0;

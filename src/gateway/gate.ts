@@ -2,22 +2,15 @@
 import { parseRate } from '../rate-limit/rate.js';
 import type { ExtraLimit, LimitRefusal, LimitSubject } from '../rate-limit/limiter.js';
 import type { Caller } from '../downstream/client-session.js';
-import type { Era } from '../protocol/classify.js';
 import type { Message, RequestId } from '../protocol/message.js';
 import { Method } from '../protocol/methods.js';
 import { RateLimitedError, UnauditableError } from '../protocol/session-errors.js';
 import { DecisionNote } from './decision-note.js';
 import { denial, limitRefusal, type Refusal } from './denials.js';
 import { isUngoverned, type RouteRules } from './rules.js';
-import { type CallContext, effectiveRole, rule, type Ruling } from './ruling.js';
+import { effectiveRole, type GateContext, rule, type Ruling } from './ruling.js';
 
 type Request = Message & { readonly id: RequestId; readonly method: string };
-
-export interface GateContext extends CallContext {
-  readonly era: Era;
-  /** Whose label goes to the trail; undefined where there is no session. */
-  readonly session: { readonly label: string } | undefined;
-}
 
 /** What becomes of a request. `note` must be written once its outcome is known. */
 export type Verdict =

@@ -9,6 +9,7 @@ import type {
   DecisionLayer,
   RequestFacts,
 } from '../policy/decision.js';
+import type { Era } from '../protocol/classify.js';
 import type { Message } from '../protocol/message.js';
 import { isClientRequest, Method } from '../protocol/methods.js';
 import type { RouteRules } from './rules.js';
@@ -26,6 +27,13 @@ export interface CallContext {
   readonly client: ClientInfo | undefined;
   /** Milliseconds since 1970. */
   readonly nowMs: number;
+}
+
+/** The same for a request that is judged. */
+export interface GateContext extends CallContext {
+  readonly era: Era;
+  /** Whose label goes to the trail; undefined where there is no session. */
+  readonly session: { readonly label: string } | undefined;
 }
 
 export interface Ruling {

@@ -12,10 +12,9 @@ import { isServerRequest, Method } from '../protocol/methods.js';
 import type { ClientStream, Delivery, UpstreamKind } from '../protocol/transport.js';
 import { Exchange } from './exchange.js';
 import type { Exchanges } from './exchanges.js';
-import type { GateContext } from './gate.js';
 import type { ListFilter } from './list-filter.js';
 import type { RouteRules } from './rules.js';
-import { isListed } from './ruling.js';
+import { type GateContext, isListed } from './ruling.js';
 import { type ServerRequests, withId, withRequestId } from './server-requests.js';
 import { shownAnswer } from './shown-answer.js';
 

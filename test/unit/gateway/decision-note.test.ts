@@ -3,9 +3,8 @@ import type { AuditLog } from '../../../src/audit/audit-log.js';
 import type { AuditEvent } from '../../../src/audit/event.js';
 import { anonymousPrincipal } from '../../../src/auth/anonymous.js';
 import { DecisionNote } from '../../../src/gateway/decision-note.js';
-import type { GateContext } from '../../../src/gateway/gate.js';
 import type { RouteRules } from '../../../src/gateway/rules.js';
-import { rule } from '../../../src/gateway/ruling.js';
+import { type GateContext, rule } from '../../../src/gateway/ruling.js';
 import { createToolPins } from '../../../src/policy/tool-pins.js';
 import { scanClientMessage } from '../../../src/protocol/scan.js';
 
