@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Timer, TimerWheel } from '../core/timer-wheel.js';
+import { turnWrites } from '../core/turn-writes.js';
 import type { Call, Carrier } from './call.js';
 import type { Dialer } from './dialer.js';
 import { FramingError, HttpClientError, type HttpFailureFacts } from './errors.js';
@@ -101,6 +102,7 @@ export class Connection implements Carrier {
 
   /** Ends the call on it, if any, as closed by us. */
   close(): void {
+    turnWrites.release(this.#socket);
     this.#fail({ reason: 'closed' }, 'the HTTP client was closed');
   }
 

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { turnWrites } from '../core/turn-writes.js';
 import type { HttpRequest } from './types.js';
 
 /** Up to here a copy costs less than a second buffer in the write. */
@@ -35,11 +36,13 @@ export class RequestWriter {
     const { body, method } = request;
     const start = `${method} ${request.path}${this.#fixedLines}${request.headers}`;
     if (body === undefined || body.length === 0) {
+      turnWrites.hold(socket);
       socket.write(`${start}${method === 'POST' ? 'content-length: 0\r\n\r\n' : '\r\n'}`, 'latin1');
       return true;
     }
     const head = `${start}content-length: ${body.length}\r\n\r\n`;
     if (body.length <= COPIED_BODY_BYTES) {
+      turnWrites.hold(socket);
       socket.write(inOneBuffer(head, body));
       return true;
     }

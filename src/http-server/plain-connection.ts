@@ -3,6 +3,7 @@
  * The first bytes that are anything else go to Node with the connection, which never comes back.
  */
 import type { Socket } from 'node:net';
+import { turnWrites } from '../core/turn-writes.js';
 import type { PlainHead } from './plain-head.js';
 import { PlainRequest } from './plain-request.js';
 import { PlainResponse, type ResponseCarrier } from './plain-response.js';
@@ -106,6 +107,8 @@ export class PlainConnection implements ResponseCarrier {
   }
 
   write(data: Buffer | string, encoding?: 'latin1'): boolean {
+    if (data.length <= COPIED_BYTES) turnWrites.hold(this.#socket);
+    else turnWrites.release(this.#socket);
     return typeof data === 'string' ? this.#socket.write(data, encoding ?? 'utf8') : this.#socket.write(data);
   }
 
@@ -114,10 +117,13 @@ export class PlainConnection implements ResponseCarrier {
     if (pieces.length === 1 && first !== undefined) return this.write(first, 'latin1');
     let bytes = 0;
     for (const piece of pieces) bytes += piece.length;
-    if (bytes <= COPIED_BYTES) return this.#socket.write(inOneBuffer(pieces, bytes));
+    if (bytes <= COPIED_BYTES) return this.write(inOneBuffer(pieces, bytes));
+    turnWrites.release(this.#socket);
     this.#socket.cork();
     let isRoomLeft = true;
-    for (const piece of pieces) isRoomLeft = this.write(piece, 'latin1');
+    for (const piece of pieces) {
+      isRoomLeft = typeof piece === 'string' ? this.#socket.write(piece, 'latin1') : this.#socket.write(piece);
+    }
     this.#socket.uncork();
     return isRoomLeft;
   }
@@ -126,15 +132,26 @@ export class PlainConnection implements ResponseCarrier {
     // Node too reads what is left of a body nobody wants, to find the next request behind it.
     this.#request?.resume();
     // Until the client has it all nothing else is begun: who does not read is not answered more.
+    if (this.#socket.writableLength === 0) this.#onFlushed();
+    else turnWrites.afterEnd(this.#awaitFlush);
+  }
+
+  readonly #awaitFlush = (): void => {
     if (this.#socket.writableLength === 0) {
       this.#onFlushed();
       return;
     }
     this.#deadlineMs = this.#service.nowMs + ANSWER_TIMEOUT_MS;
     this.#socket.write(NOTHING, this.#onFlushed);
+  };
+
+  atTurnEnd(work: () => void): void {
+    turnWrites.beforeEnd(work);
   }
 
+  /** What was written before still goes out. */
   cut(): void {
+    turnWrites.release(this.#socket);
     this.#socket.destroy();
   }
 

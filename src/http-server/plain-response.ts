@@ -11,6 +11,8 @@ export interface ResponseCarrier {
   readonly writableNeedDrain: boolean;
   readonly writableLength: number;
   write(data: Buffer | string, encoding?: 'latin1'): boolean;
+  /** Does `work` when everything else of this turn of the event loop is done. */
+  atTurnEnd(work: () => void): void;
   /** Several pieces in one go. */
   writeAll(pieces: readonly (Buffer | string)[]): boolean;
   /** Everything of this answer was written. */
@@ -181,7 +183,7 @@ export class PlainResponse implements ServedResponse {
     if (this.#gathered === undefined) {
       this.#gathered = [];
       this.#onTurnEnd ??= () => this.#flush();
-      process.nextTick(this.#onTurnEnd);
+      this.#carrier.atTurnEnd(this.#onTurnEnd);
     }
     if (this.#head !== '') this.#gathered.push(this.#takeHead());
     if (bytes === undefined) this.#gathered.push(LAST_CHUNK);
