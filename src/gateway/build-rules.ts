@@ -1,6 +1,7 @@
 /** From configuration to the rules of each route. */
 import type { AuditLog } from '../audit/audit-log.js';
 import type { GatewayConfig } from '../config/config.js';
+import type { Metrics } from '../metrics/metrics.js';
 import { compilePolicy } from '../policy/compile.js';
 import type { CompiledPolicy } from '../policy/decision.js';
 import { createToolPins, type PinStore } from '../policy/tool-pins.js';
@@ -23,13 +24,18 @@ export class RuleBuilder {
   readonly #policies: ReadonlyMap<string, CompiledPolicy>;
   readonly #limits: RateLimits;
   readonly #stores: RuleStores;
+  readonly #metrics: Metrics | undefined;
 
-  constructor(config: GatewayConfig, stores: RuleStores) {
+  /** @param metrics Undefined: nobody counts. */
+  constructor(config: GatewayConfig, stores: RuleStores, metrics: Metrics | undefined) {
     this.#stores = stores;
+    this.#metrics = metrics;
     this.#policies = new Map(
       [...config.policies].map(([name, document]) => [name, compilePolicy(document, config.policyEnv)]),
     );
-    this.#limits = new RateLimits(config.rateLimits, stores.limits, stores.fallback);
+    this.#limits = new RateLimits(config.rateLimits, stores.limits, stores.fallback, (limit) =>
+      metrics?.limited(limit),
+    );
   }
 
   /** @param previous Rules of the same prefix that these take the place of. */
@@ -42,6 +48,7 @@ export class RuleBuilder {
       pins: createToolPins(upstream.pins, this.#stores.pins, previous?.pins),
       expose: upstream.expose,
       audit: this.#stores.audit,
+      decisions: this.#metrics?.route(upstream.prefix),
     };
   }
 }

@@ -46,10 +46,12 @@ function settle(
 ): Verdict {
   if (exceeded !== undefined) {
     note.writeLimited(exceeded);
+    rules.decisions?.decided('deny', 'rate_limit');
     if (request.method === Method.initialize)
       return { kind: 'error', error: new RateLimitedError(exceeded.retryAfterMs, request.id) };
     return { kind: 'refuse', refusal: limitRefusal(request, exceeded, context.era) };
   }
+  rules.decisions?.decided(ruling.effect, ruling.layer);
   if (ruling.effect === 'deny') {
     note.write('denied');
     const denials = rules.policy?.denials ?? 'explain';

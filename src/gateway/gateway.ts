@@ -1,6 +1,7 @@
 /** The running gateway: starts what the configuration describes, and stops it without dropping what is under way. */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { AuditLog } from '../audit/audit-log.js';
 import type { GatewayConfig } from '../config/config.js';
 import { background } from '../core/background.js';
 import { systemClock } from '../core/clock.js';
@@ -121,7 +122,7 @@ class Gateway implements RunningGateway, OpsView {
     this.#replica = replica;
     this.#stores = stores;
     this.#logger = logger;
-    this.#metrics = config.metrics.enabled ? new Metrics(() => this.#runtime.routes.map(routeFacts)) : undefined;
+    this.#metrics = config.metrics.enabled ? this.#newMetrics(stores.audit) : undefined;
     const requestClock = new RequestClock();
     const isDraining = (): boolean => this.#isDraining;
     this.#parts = new SharedParts(config, {
@@ -151,6 +152,13 @@ class Gateway implements RunningGateway, OpsView {
       metrics: this.#metrics,
       load,
       adopt: (next) => this.#adopt(policies?.apply(next) ?? next),
+    });
+  }
+
+  #newMetrics(audit: AuditLog | undefined): Metrics {
+    return new Metrics(() => this.#runtime.routes.map(routeFacts), {
+      limits: () => this.#config.rateLimits.limits.map(({ name }) => name),
+      auditRecords: audit && (() => audit.stats.records),
     });
   }
 

@@ -2,6 +2,7 @@
 import type { AuditLog } from '../audit/audit-log.js';
 import type { CompiledPolicy } from '../policy/decision.js';
 import type { ToolPins } from '../policy/tool-pins.js';
+import type { RouteMetrics } from '../metrics/route-metrics.js';
 import type { RateLimits } from '../rate-limit/limiter.js';
 
 export interface ExposedFamilies {
@@ -20,6 +21,8 @@ export interface RouteRules {
   readonly pins: ToolPins;
   readonly expose: ExposedFamilies;
   readonly audit: AuditLog | undefined;
+  /** Where decisions are counted; undefined: nowhere. */
+  readonly decisions: Pick<RouteMetrics, 'decided'> | undefined;
 }
 
 /** Nothing to decide, to count or to write down: the request need not be looked at any further. */

@@ -57,7 +57,7 @@ export function prepareRuntime(
   stores: RuleStores,
   previous?: Runtime,
 ): PreparedRuntime {
-  const builder = new RuleBuilder(config, stores);
+  const builder = new RuleBuilder(config, stores, parts.metrics);
   const plans = config.upstreams.map((upstream) => {
     const before = previous?.find(upstream.prefix);
     const identity = identityOf(upstream);

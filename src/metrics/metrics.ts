@@ -16,6 +16,14 @@ export interface RouteFacts {
   readonly breaker: keyof typeof BREAKER_VALUES;
 }
 
+/** What else is asked at the moment somebody reads. */
+export interface GatewayFacts {
+  /** Names of the limits of the configuration in force: they are shown before they refuse anything. */
+  readonly limits?: () => readonly string[];
+  /** Records made for the audit trail since the start; undefined where there is none. */
+  readonly auditRecords?: (() => number) | undefined;
+}
+
 export interface Exposition {
   readonly contentType: string;
   readonly text: string;
@@ -28,11 +36,15 @@ export class Metrics {
   readonly #routes = new Map<string, RouteMetrics>();
   readonly #forwarded: Counter<'direction'>;
   readonly #takeovers: Counter;
+  /** Refusals by the name of the limit, which is one of the configuration or of a policy. */
+  readonly #limited = new Map<string, number>();
   #isConfigCurrent = true;
 
   /** @param routeFacts Asked whenever somebody reads. */
-  constructor(routeFacts: () => readonly RouteFacts[]) {
-    registerRequestMetrics(this.#registry, () => this.#allSeries());
+  constructor(routeFacts: () => readonly RouteFacts[], { limits, auditRecords }: GatewayFacts = {}) {
+    registerRequestMetrics(this.#registry, () => this.#routes.values());
+    this.#registerLimits(limits ?? (() => []));
+    if (auditRecords !== undefined) this.#registerAudit(auditRecords);
     this.#registerRouteGauges(routeFacts);
     this.#registerConstants();
     this.#forwarded = new Counter({
@@ -58,6 +70,11 @@ export class Metrics {
     this.#takeovers.inc();
   }
 
+  /** A limit refused a request. */
+  limited(limit: string): void {
+    this.#limited.set(limit, (this.#limited.get(limit) ?? 0) + 1);
+  }
+
   /** Where the requests of a route are counted; the same for the same name. */
   route(name: string): RouteMetrics {
     let metrics = this.#routes.get(name);
@@ -78,8 +95,30 @@ export class Metrics {
     return { contentType: this.#registry.contentType, text: `${own}\n${ofProcess}` };
   }
 
-  *#allSeries() {
-    for (const metrics of this.#routes.values()) yield* metrics.series;
+  #registerLimits(configured: () => readonly string[]): void {
+    const counter = new Counter({
+      name: `${METRIC_PREFIX}rate_limited_total`,
+      help: 'Requests refused because a limit was exceeded, by the name of the limit.',
+      labelNames: ['limit'] as const,
+      registers: [this.#registry],
+      collect: () => {
+        counter.reset();
+        for (const limit of configured()) counter.inc({ limit }, 0);
+        for (const [limit, count] of this.#limited) counter.inc({ limit }, count);
+      },
+    });
+  }
+
+  #registerAudit(records: () => number): void {
+    const counter = new Counter({
+      name: `${METRIC_PREFIX}audit_records_total`,
+      help: 'Records made for the audit trail.',
+      registers: [this.#registry],
+      collect: () => {
+        counter.reset();
+        counter.inc(records());
+      },
+    });
   }
 
   #registerRouteGauges(routeFacts: () => readonly RouteFacts[]): void {

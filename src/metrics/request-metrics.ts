@@ -3,22 +3,25 @@ import { Counter, type Histogram, type Registry } from 'prom-client';
 import type { AuditOutcome } from '../audit/event.js';
 import type { Buckets } from './buckets.js';
 import { METRIC_PREFIX } from './process-metrics.js';
-import type { MethodSeries } from './route-metrics.js';
+import type { MethodSeries, RouteMetrics } from './route-metrics.js';
 
-type AllSeries = () => Iterable<MethodSeries>;
+type AllRoutes = () => Iterable<RouteMetrics>;
+type AllSeries = () => readonly MethodSeries[];
 
-/** Registers what there is to say about requests; `allSeries` is asked whenever somebody reads. */
-export function registerRequestMetrics(registry: Registry, allSeries: AllSeries): void {
+/** Registers what there is to say about requests; `allRoutes` is asked whenever somebody reads. */
+export function registerRequestMetrics(registry: Registry, allRoutes: AllRoutes): void {
+  const allSeries = (): MethodSeries[] => [...allRoutes()].flatMap(({ series }) => [...series]);
+  registerDecisionCounter(registry, allRoutes);
   registerRequestCounter(registry, allSeries);
   registerHistogram(registry, {
     name: 'request_duration_seconds',
     help: 'From the request read to the answer handed to the client.',
-    samples: () => [...allSeries()].map(({ labels, duration }) => [labels, duration]),
+    samples: () => allSeries().map(({ labels, duration }) => [labels, duration]),
   });
   registerHistogram(registry, {
     name: 'overhead_duration_seconds',
     help: 'The part of the request duration that the gateway itself took, not waiting for the upstream.',
-    samples: () => [...allSeries()].map(({ labels, overhead }) => [labels, overhead]),
+    samples: () => allSeries().map(({ labels, overhead }) => [labels, overhead]),
   });
 }
 
@@ -33,6 +36,25 @@ function registerRequestCounter(registry: Registry, allSeries: AllSeries): void 
       for (const { labels, requests } of allSeries()) {
         for (const [outcome, count] of Object.entries(requests) as [AuditOutcome, number][]) {
           if (count > 0) counter.inc({ ...labels, outcome }, count);
+        }
+      }
+    },
+  });
+}
+
+function registerDecisionCounter(registry: Registry, allRoutes: AllRoutes): void {
+  const counter = new Counter({
+    name: `${METRIC_PREFIX}policy_decisions_total`,
+    help: 'Decisions about requests of clients, by what happened and which part of the rules said so.',
+    labelNames: ['route', 'effect', 'layer'] as const,
+    registers: [registry],
+    collect: () => {
+      counter.reset();
+      for (const { route, decisions } of allRoutes()) {
+        for (const [effect, byLayer] of Object.entries(decisions)) {
+          for (const [layer, count] of Object.entries(byLayer)) {
+            if (count > 0) counter.inc({ route, effect, layer }, count);
+          }
         }
       }
     },

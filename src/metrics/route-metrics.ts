@@ -1,5 +1,6 @@
-/** Requests of one route, by method and outcome: counted in plain numbers while they pass, read when somebody asks. */
+/** Requests of one route, by method and outcome, and what the rules said of them: counted in plain numbers while they pass, read when somebody asks. */
 import type { AuditOutcome } from '../audit/event.js';
+import type { DecisionLayer, Effect } from '../policy/decision.js';
 import { isClientRequest } from '../protocol/methods.js';
 import { Buckets } from './buckets.js';
 
@@ -31,16 +32,30 @@ export class MethodSeries {
   }
 }
 
+/** A row of plain numbers per effect: counting one decision is an addition. */
+function noDecisions(): Record<DecisionLayer, number> {
+  return { rate_limit: 0, tool_rule: 0, role: 0, default: 0, pin: 0, method: 0 };
+}
+
 export class RouteMetrics {
-  readonly #route: string;
+  readonly route: string;
+  readonly decisions: Readonly<Record<Effect, Record<DecisionLayer, number>>> = {
+    allow: noDecisions(),
+    deny: noDecisions(),
+  };
   readonly #byMethod = new Map<string, MethodSeries>();
 
   constructor(route: string) {
-    this.#route = route;
+    this.route = route;
   }
 
   get series(): Iterable<MethodSeries> {
     return this.#byMethod.values();
+  }
+
+  /** Counts one decision: what happened, and which part of the rules said so. */
+  decided(effect: Effect, layer: DecisionLayer): void {
+    this.decisions[effect][layer] += 1;
   }
 
   /**
@@ -60,7 +75,7 @@ export class RouteMetrics {
     const label = isClientRequest(method) ? method : OTHER_METHOD;
     let series = this.#byMethod.get(label);
     if (series === undefined) {
-      series = new MethodSeries(this.#route, label);
+      series = new MethodSeries(this.route, label);
       this.#byMethod.set(label, series);
     }
     return series;

@@ -37,9 +37,18 @@ export class RateLimits {
   readonly #defaultOnStoreFailure: OnStoreFailure;
   readonly #store: LimitStore;
   readonly #fallback: LocalFallback;
+  readonly #onRefused: (limit: string) => void;
 
-  /** @param fallback Where limits with `onStoreFailure: local` are counted while `store` fails. */
-  constructor(options: RateLimitOptions, store: LimitStore, fallback: LocalFallback) {
+  /**
+   * @param fallback Where limits with `onStoreFailure: local` are counted while `store` fails.
+   * @param onRefused Is told the name of the limit with every refusal.
+   */
+  constructor(
+    options: RateLimitOptions,
+    store: LimitStore,
+    fallback: LocalFallback,
+    onRefused: (limit: string) => void = () => {},
+  ) {
     const limits = options.limits.map((limit) => new ConfiguredLimit(limit));
     this.#requestLimits = limits.filter((limit) => limit.countsDenied);
     this.#ruleLimits = limits.filter((limit) => !limit.countsDenied);
@@ -49,6 +58,7 @@ export class RateLimits {
     );
     this.#store = store;
     this.#fallback = fallback;
+    this.#onRefused = onRefused;
   }
 
   /** Whether the configuration has any limit; those of policies come with each request. */
@@ -83,25 +93,28 @@ export class RateLimits {
     } catch {
       return this.#takeWithoutStore(takes);
     }
-    if (!(exceeded instanceof Promise)) return refusalOf(takes, exceeded);
+    if (!(exceeded instanceof Promise)) return this.#refusalOf(takes, exceeded);
     return exceeded.then(
-      (settled) => refusalOf(takes, settled),
+      (settled) => this.#refusalOf(takes, settled),
       () => this.#takeWithoutStore(takes),
     );
   }
 
   async #takeWithoutStore(takes: readonly Take[]): Promise<LimitRefusal | undefined> {
-    return refusalOf(takes, await takeWithoutStore(takes, (take) => this.#failureModeOf(take), this.#fallback));
+    const exceeded = await takeWithoutStore(takes, (take) => this.#failureModeOf(take), this.#fallback);
+    return this.#refusalOf(takes, exceeded);
   }
 
   #failureModeOf(take: Take): OnStoreFailure {
     return this.#onStoreFailure.get(take.limit) ?? this.#defaultOnStoreFailure;
   }
-}
 
-function refusalOf(takes: readonly Take[], exceeded: Exceeded | undefined): LimitRefusal | undefined {
-  if (exceeded === undefined) return undefined;
-  return { limit: takes[exceeded.index]?.limit ?? 'unknown', retryAfterMs: exceeded.retryAfterMs };
+  #refusalOf(takes: readonly Take[], exceeded: Exceeded | undefined): LimitRefusal | undefined {
+    if (exceeded === undefined) return undefined;
+    const limit = takes[exceeded.index]?.limit ?? 'unknown';
+    this.#onRefused(limit);
+    return { limit, retryAfterMs: exceeded.retryAfterMs };
+  }
 }
 
 function addTakes(takes: Take[], limits: readonly ConfiguredLimit[], subject: LimitSubject): void {

@@ -1,9 +1,13 @@
 /** What `/metrics` says of real traffic: every outcome counted once, and the upstream's time kept apart from the gateway's. */
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, test } from 'vitest';
 import { EvilUpstream } from '../helpers/evil-upstream.js';
 import { listenOnLoopback } from '../helpers/loopback.js';
+import { startRedis } from '../helpers/redis.js';
 import { startSdkUpstream } from '../helpers/sdk-upstream.js';
 import { type ConfigText, type InProcessGateway, startTestGateway } from '../helpers/start-gateway.js';
 import { delay, waitFor } from '../helpers/wait.js';
@@ -201,6 +205,62 @@ describe.each(CLIENT_KINDS)('outcomes over %s', (kind) => {
     expect(body).toContain('mcp_gateway_upstream_up{route="up"} 0\n');
   });
 });
+
+describe.each(['memory', 'Redis'])('limits that are counted in %s', (place) => {
+  test('are counted by name when they refuse: a call, a handshake, a stream', async () => {
+    const upstream = await evil();
+    const directory = await mkdtemp(join(tmpdir(), 'mcp-gateway-metrics-'));
+    open.push({ stop: () => rm(directory, { recursive: true, force: true }) });
+    const gateway = await gatewayWith({
+      ...(place === 'Redis' ? await sharedStore() : {}),
+      audit: { file: join(directory, 'audit.jsonl') },
+      rateLimits: {
+        limits: [
+          { name: 'handshakes', per: ['route'], limit: '1/h', match: { method: 'initialize' } },
+          { name: 'calls', per: ['tool'], limit: '1/h' },
+          { name: 'all', per: ['route'], limit: '3/h' },
+        ],
+      },
+      upstreams: [{ url: upstream.mcpUrl, prefix: 'up' }],
+    });
+    expect(await refusals(gateway)).toEqual({ handshakes: 0, calls: 0, all: 0 });
+    const client = await connect(gateway, 'streamable-http');
+    await client.callTool('one');
+    expect((await client.callTool('two')).result?._meta).toMatchObject({ 'mcp-gateway/error': { limit: 'calls' } });
+    const stranger = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+    const handshake = await fetch(`${gateway.url}/up/mcp`, { method: 'POST', headers: stranger, body: INITIALIZE });
+    expect([handshake.status, handshake.headers.has('retry-after')]).toEqual([429, true]);
+    const streams = [await openStream(gateway), await openStream(gateway)];
+    expect(streams.map(({ status }) => status)).toEqual([200, 429]);
+    for (const { body } of streams) await body?.cancel();
+    expect(await refusals(gateway)).toEqual({ handshakes: 1, calls: 1, all: 1 });
+    const samples = await scrape(gateway);
+    expect(samples.get('policy_decisions_total{route="up",effect="allow",layer="default"}')).toBe(2);
+    // The stream is no request of the protocol, so nothing is decided about it.
+    expect(samples.get('policy_decisions_total{route="up",effect="deny",layer="rate_limit"}')).toBe(2);
+    expect(samples.get('audit_records_total')).toBeGreaterThanOrEqual(4);
+  });
+});
+
+async function sharedStore(): Promise<object> {
+  const redis = await startRedis();
+  open.push(redis);
+  return { redis: { url: redis.url }, cluster: { listen: '127.0.0.1:0', secret: 'a secret of a gateway under test' } };
+}
+
+function openStream(gateway: InProcessGateway): Promise<Response> {
+  return fetch(`${gateway.url}/up/sse`, { headers: { accept: 'text/event-stream' } });
+}
+
+/** By the name of the limit. */
+async function refusals(gateway: InProcessGateway): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const [series, value] of await scrape(gateway)) {
+    const limit = /^rate_limited_total\{limit="(.+)"\}$/.exec(series)?.[1];
+    if (limit !== undefined) counts[limit] = value;
+  }
+  return counts;
+}
 
 test('a call whose client left for good was cancelled', async () => {
   const upstream = await evil();

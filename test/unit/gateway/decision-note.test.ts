@@ -23,6 +23,7 @@ function newNote(): { note: DecisionNote; recorded: { event: AuditEvent; argumen
     pins: createToolPins('off'),
     expose: { tools: true, resources: true, prompts: true },
     audit: audit as unknown as AuditLog,
+    decisions: undefined,
   };
   const text = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":${args}}}`;
   const request = scanClientMessage(Buffer.from(text), { maxDepth: 8, maxTokens: 100 });

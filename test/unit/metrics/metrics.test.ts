@@ -61,6 +61,48 @@ test('gives durations in seconds, cumulative by bound, with sum and count', asyn
   expect(overheads).toContain(`overhead_duration_seconds_count{${labels}} 2`);
 });
 
+test('counts refusals by limit, and shows those of the configuration before they refuse anything', async () => {
+  let limits = ['per-caller', 'sms'];
+  const metrics = new Metrics(() => [], { limits: () => limits });
+  metrics.limited('sms');
+  metrics.limited('role:user');
+  metrics.limited('sms');
+  const expected = [
+    'rate_limited_total{limit="per-caller"} 0',
+    'rate_limited_total{limit="sms"} 2',
+    'rate_limited_total{limit="role:user"} 1',
+  ];
+  expect(await samples(metrics, 'rate_limited_total')).toEqual(expected);
+  expect(await samples(metrics, 'rate_limited_total')).toEqual(expected);
+  // What was counted stays counted when the configuration changes.
+  limits = [];
+  expect(await samples(metrics, 'rate_limited_total')).toEqual(expected.slice(1));
+});
+
+test('counts decisions by route, effect and layer', async () => {
+  const metrics = new Metrics(() => []);
+  metrics.route('sumit').decided('allow', 'role');
+  metrics.route('sumit').decided('allow', 'role');
+  metrics.route('sumit').decided('deny', 'tool_rule');
+  metrics.route('other').decided('deny', 'rate_limit');
+  const expected = [
+    'policy_decisions_total{route="sumit",effect="allow",layer="role"} 2',
+    'policy_decisions_total{route="sumit",effect="deny",layer="tool_rule"} 1',
+    'policy_decisions_total{route="other",effect="deny",layer="rate_limit"} 1',
+  ];
+  expect(await samples(metrics, 'policy_decisions_total')).toEqual(expected);
+  expect(await samples(metrics, 'policy_decisions_total')).toEqual(expected);
+});
+
+test('counts the records of the audit trail, where there is one', async () => {
+  let records = 3;
+  const metrics = new Metrics(() => [], { auditRecords: () => records });
+  expect(await samples(metrics, 'audit_records_total')).toEqual(['audit_records_total 3']);
+  records = 5;
+  expect(await samples(metrics, 'audit_records_total')).toEqual(['audit_records_total 5']);
+  expect(await samples(new Metrics(() => []), 'audit_records_total')).toEqual([]);
+});
+
 test('lets nobody make a series by inventing a method', async () => {
   const metrics = new Metrics(() => []);
   count(metrics, 'tools/call');

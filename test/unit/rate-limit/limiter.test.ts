@@ -41,6 +41,20 @@ describe('which limits are taken', () => {
     expect(limits.takeAll(call, 'allowed')).toBeUndefined();
   });
 
+  test('each refusal is told by the name of the limit, whether the store had to be waited for, answered at once or failed', async () => {
+    const options = rateLimitOptions.parse({ limits: [{ name: 'a', per: ['principal'], limit: '1/m' }] });
+    const failing: LimitStore = { takeAll: () => Promise.reject(new Error('away')) };
+    const memory = new MemoryLimitStore();
+    const slow: LimitStore = { takeAll: async (takes) => memory.takeAll(takes) };
+    for (const store of [new MemoryLimitStore(), slow, failing]) {
+      const refused: string[] = [];
+      const fallback = { store: new MemoryLimitStore(), replicas: () => 1 };
+      const limits = new RateLimits(options, store, fallback, (limit) => refused.push(limit));
+      expect(await admitted(limits, call, 3)).toBe(1);
+      expect(refused).toEqual(['a', 'a']);
+    }
+  });
+
   test('counting in memory makes nobody wait', () => {
     const limits = limitsOf([{ name: 'a', per: ['principal'], limit: '1/m' }]);
     expect(limits.takeAll(call, 'allowed')).toBeUndefined();
