@@ -31,7 +31,8 @@ import type { ContinuedSession } from './continued-session.js';
 import type { SessionState } from './session-state.js';
 import { type MovingSession, SessionTenure } from './session-tenure.js';
 import { ServerMessages, type ServedSession } from './server-messages.js';
-import { ServerRequests, withId, withRequestId } from './server-requests.js';
+import { type QuestionedSession, ServerQuestions } from './server-questions.js';
+import { withId, withRequestId } from './server-requests.js';
 import { countsAgainstUpstream } from './upstream-verdict.js';
 
 type Request = Message & { readonly id: RequestId; readonly method: string };
@@ -40,15 +41,22 @@ type Request = Message & { readonly id: RequestId; readonly method: string };
 const MOVED_RETRY_MS = 20;
 
 export class Bridge
-  implements ClientSession, ManagedSession, UpstreamSessionListener, ExchangeOwner, MovingSession, ServedSession
+  implements
+    ClientSession,
+    ManagedSession,
+    UpstreamSessionListener,
+    ExchangeOwner,
+    MovingSession,
+    ServedSession,
+    QuestionedSession
 {
   readonly record: SessionRecord;
   readonly streams: SessionStreams;
+  readonly questions: ServerQuestions;
   readonly #route: Route;
   readonly #logger: Logger;
   readonly #upstream: UpstreamSession;
   readonly #exchanges = new Exchanges();
-  readonly #serverRequests: ServerRequests;
   readonly #serverMessages: ServerMessages;
   readonly #tenure: SessionTenure;
   /** Self-reported. */
@@ -74,8 +82,8 @@ export class Bridge
     this.streams = new SessionStreams(record.id, route.streamOptions, this);
     this.#tenure = new SessionTenure(this, route.copies, route.logger);
     this.#upstream = new UpstreamSession(route.upstream, this, continued?.upstream);
-    this.#serverRequests = new ServerRequests(route.timers, route.upstream.options.timeouts.totalMs);
-    this.#serverMessages = new ServerMessages(route, this, this.#exchanges, this.#serverRequests);
+    this.questions = new ServerQuestions(this, route.timers, route.upstream.options.timeouts.totalMs);
+    this.#serverMessages = new ServerMessages(route, this, this.#exchanges, this.questions);
     if (continued !== undefined) this.#continue(continued);
   }
 
@@ -120,16 +128,15 @@ export class Bridge
       case 'notification':
         this.#receiveNotification(message, caller);
         return;
-      case 'response': {
-        const answer = this.#serverRequests.take(message);
-        if (answer === undefined) this.#logger.debug('stray_response', 'dropped an answer to nothing', this.logFields);
-        else this.#upstream.send(answer, NOBODY);
-      }
+      case 'response':
+        if (this.questions.answered(message)) return;
+        this.#logger.debug('stray_response', 'dropped an answer to nothing', this.logFields);
     }
   }
 
   detached(): void {
     this.#wasDetached = true;
+    this.#tenure.departIfQuiet();
     if (this.record.kind === 'sse') this.#route.sessions.detached(this);
   }
 
@@ -172,6 +179,11 @@ export class Bridge
     return this.#tenure.depart();
   }
 
+  /** As `depart`, but waits for nobody: what is under way is answered with this. */
+  departNow(error: UpstreamError): Promise<void> {
+    return this.#tenure.departNow(error);
+  }
+
   forsake(): void {
     this.#tenure.forsake();
   }
@@ -186,7 +198,7 @@ export class Bridge
 
   letGo(): void {
     this.#route.sessions.handOver(this);
-    this.#serverRequests.clear();
+    this.questions.clear();
     this.streams.disconnectAll(encodeRetry(MOVED_RETRY_MS));
     this.streams.closeAll();
     this.#upstream.abandon();
@@ -411,8 +423,21 @@ export class Bridge
     this.#tenure.whenCertain(message, (kept) => this.#serverMessages.pass(kept, related));
   }
 
-  tellServer(message: Message): void {
-    this.#upstream.send(message, NOBODY);
+  tellServer(message: Message, delivery: Delivery): void {
+    this.#upstream.send(message, delivery);
+  }
+
+  get hasListener(): boolean {
+    return this.streams.hasGeneralConnection;
+  }
+
+  questionDropped(clientId: RequestId): void {
+    const reason = 'the session moves to another replica of the gateway';
+    this.streams.general.send(ownNotification(Method.cancelled, { requestId: clientId, reason }));
+  }
+
+  questionsChanged(): void {
+    this.#tenure.departIfQuiet();
   }
 
   onInitialized(protocolVersion: string): void {
@@ -443,7 +468,7 @@ export class Bridge
     this.#isLosing = true;
     this.#exchanges.fail(error);
     this.#isLosing = false;
-    this.#serverRequests.clear();
+    this.questions.clear();
     if (this.#route.upstream.options.onLoss === 'close') this.close('the upstream session was lost');
   }
 
@@ -479,7 +504,7 @@ export class Bridge
   }
 
   isWaitingForClient(): boolean {
-    return this.#serverRequests.size > 0;
+    return this.questions.size > 0;
   }
 
   now(): number {
@@ -493,7 +518,7 @@ export class Bridge
   // What the session manager says.
 
   idle(): void {
-    if (this.#exchanges.size > 0 || this.#serverRequests.size > 0) return;
+    if (this.#exchanges.size > 0 || this.questions.size > 0) return;
     background(this.#upstream.park(), this.#logger, 'park_failed');
   }
 
@@ -504,7 +529,7 @@ export class Bridge
     this.#route.noteSession('session_close', this.record, reason);
     this.#tenure.remove();
     if (this.#exchanges.size > 0) this.endExchanges(new UpstreamFailedError('the session was closed', 'unknown'));
-    this.#serverRequests.clear();
+    this.questions.clear();
     this.streams.closeAll();
     background(this.#upstream.close(), this.#logger, 'upstream_close_failed');
     this.#tenure.over();

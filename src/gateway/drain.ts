@@ -43,10 +43,7 @@ export async function drain(context: DrainContext, timeoutMs: number): Promise<n
 async function handOverTheRest({ routes }: DrainContext): Promise<void> {
   const stopping = new UpstreamFailedError('the gateway is stopping', 'unknown');
   const departures = routes().flatMap((route) =>
-    [...route.sessions.sessions].map((session) => {
-      session.endExchanges(stopping);
-      return session.depart();
-    }),
+    [...route.sessions.sessions].map((session) => session.departNow(stopping)),
   );
   await Promise.race([Promise.all(departures), delay(LAST_DEPARTURES_MS, undefined, { ref: false })]);
 }

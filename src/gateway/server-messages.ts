@@ -9,13 +9,14 @@ import { ErrorCode } from '../protocol/error-codes.js';
 import { errorResponse } from '../protocol/json-rpc.js';
 import type { Message, RequestId } from '../protocol/message.js';
 import { isServerRequest, Method } from '../protocol/methods.js';
-import type { ClientStream, Delivery, UpstreamKind } from '../protocol/transport.js';
+import { type ClientStream, type Delivery, NOBODY, type UpstreamKind } from '../protocol/transport.js';
 import { Exchange } from './exchange.js';
 import type { Exchanges } from './exchanges.js';
 import type { ListFilter } from './list-filter.js';
 import type { RouteRules } from './rules.js';
 import { type GateContext, isListed } from './ruling.js';
-import { type ServerRequests, withId, withRequestId } from './server-requests.js';
+import type { ServerQuestions } from './server-questions.js';
+import { withId, withRequestId } from './server-requests.js';
 import { shownAnswer } from './shown-answer.js';
 
 type ServerRequest = Message & { readonly id: RequestId; readonly method: string };
@@ -36,20 +37,20 @@ export interface ServedSession {
   readonly lastContext: GateContext | undefined;
   readonly logFields: LogFields;
   /** Tells the server something that the client does not know of. */
-  tellServer(message: Message): void;
+  tellServer(message: Message, delivery: Delivery): void;
 }
 
 export class ServerMessages {
   readonly #route: ServedRoute;
   readonly #session: ServedSession;
   readonly #exchanges: Exchanges;
-  readonly #serverRequests: ServerRequests;
+  readonly #questions: ServerQuestions;
 
-  constructor(route: ServedRoute, session: ServedSession, exchanges: Exchanges, serverRequests: ServerRequests) {
+  constructor(route: ServedRoute, session: ServedSession, exchanges: Exchanges, questions: ServerQuestions) {
     this.#route = route;
     this.#session = session;
     this.#exchanges = exchanges;
-    this.#serverRequests = serverRequests;
+    this.#questions = questions;
   }
 
   /** @param related What the message came for; undefined where the transport could not tell. */
@@ -89,11 +90,12 @@ export class ServerMessages {
 
   #passRequest(request: ServerRequest, related: Exchange | undefined): void {
     if (isServerRequest(request.method)) {
-      this.#streamFor(related).send(this.#serverRequests.register(request));
+      const question = this.#questions.ask(request);
+      if (question !== undefined) this.#streamFor(related).send(question);
       return;
     }
     const error = { code: ErrorCode.methodNotFound, message: 'Method not found' };
-    this.#session.tellServer(errorResponse(request.id, error));
+    this.#session.tellServer(errorResponse(request.id, error), NOBODY);
   }
 
   #passNotification(message: Message, related: Exchange | undefined): void {
@@ -114,9 +116,8 @@ export class ServerMessages {
   }
 
   #passCancellation(message: Message, upstreamId: RequestId, related: Exchange | undefined): void {
-    const clientId = this.#serverRequests.clientIdOf(upstreamId);
+    const clientId = this.#questions.withdrawn(upstreamId);
     if (clientId === undefined) return;
-    this.#serverRequests.forget(clientId);
     this.#streamFor(related).send(clientId === upstreamId ? message : withRequestId(message, clientId));
   }
 

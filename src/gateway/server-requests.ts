@@ -53,6 +53,13 @@ export class ServerRequests {
     this.#pending.delete(clientId);
   }
 
+  /** Nobody will answer them: who has to be told so, on either side. */
+  takeAll(): { readonly clientId: RequestId; readonly upstreamId: RequestId }[] {
+    const all = [...this.#pending].map(([clientId, { upstreamId }]) => ({ clientId, upstreamId }));
+    this.clear();
+    return all;
+  }
+
   clear(): void {
     for (const pending of this.#pending.values()) pending.timer.cancel();
     this.#pending.clear();

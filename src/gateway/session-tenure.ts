@@ -11,12 +11,14 @@ import { scanUpstream } from '../protocol/scan.js';
 import type { UpstreamError } from '../protocol/transport.js';
 import { UpstreamFailedError } from '../upstream/errors.js';
 import { answerWhatWasLeft, type ContinuedSession } from './continued-session.js';
+import type { ServerQuestions } from './server-questions.js';
 import type { CopiedSession, SessionCopies, SessionCopy } from './session-copies.js';
 
 /** The session, as far as it can go on elsewhere. */
 export interface MovingSession extends CopiedSession {
   /** Requests are under way, or wait for their verdict. */
   readonly isBusy: boolean;
+  readonly questions: ServerQuestions;
   readonly logFields: LogFields;
   /** Everything on this side ends; the session does not. */
   letGo(): void;
@@ -97,13 +99,23 @@ export class SessionTenure {
   /** Lets another replica go on with the session as soon as nothing is under way. */
   depart(): Promise<void> {
     this.#departure ??= new Departure();
-    this.departIfQuiet();
+    if (this.#session.record.isClosed) this.#departure.done();
+    else this.departIfQuiet();
     return this.#departure.left;
+  }
+
+  /** As `depart`, but waits for nobody: what is under way is answered with this. */
+  departNow(error: UpstreamError): Promise<void> {
+    this.#session.endExchanges(error);
+    this.#session.questions.stopWaiting();
+    return this.depart();
   }
 
   departIfQuiet(): void {
     const departure = this.#departure;
-    if (departure === undefined || departure.isUnderWay || this.#session.isBusy) return;
+    const { isBusy, questions, record } = this.#session;
+    if (departure === undefined || departure.isUnderWay || record.isClosed) return;
+    if (isBusy || questions.isWorthWaiting) return;
     departure.isUnderWay = true;
     background(this.#depart(departure), this.#logger, 'hand_over_failed');
   }
@@ -122,6 +134,9 @@ export class SessionTenure {
   }
 
   async #depart(departure: Departure): Promise<void> {
+    const { questions } = this.#session;
+    await questions.refuseAll();
+    if (this.#session.record.isClosed) return;
     try {
       await this.#copy?.release();
     } catch (error) {
@@ -130,6 +145,8 @@ export class SessionTenure {
         reason: String(error),
       });
     }
+    // What was asked meanwhile was refused, and the refusal is not to be cut.
+    await questions.refuseAll();
     if (!this.#session.record.isClosed) this.#session.letGo();
     departure.done();
   }
