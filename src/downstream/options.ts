@@ -62,10 +62,15 @@ const limitsSchema = z
     upstreamMessageBytes: sizeSchema({ min: '1KiB', max: '1GiB' })
       .prefault('16MiB')
       .describe('Largest message taken from an upstream.'),
-    sessions: countSchema({ min: 1, max: 10_000_000 }).default(10_000).describe('Sessions open at the same time.'),
+    sessions: countSchema({ min: 1, max: 10_000_000 })
+      .default(10_000)
+      .describe('Sessions open at the same time, at each replica.'),
     sessionsPerPrincipal: countSchema({ min: 1, max: 10_000_000 })
       .default(100)
-      .describe('Sessions one caller may hold. Anonymous callers are not bound by it.'),
+      .describe(
+        'Sessions one caller may hold, on either transport. Each replica counts its own: together they allow a multiple. ' +
+          'Anonymous callers are not bound by it.',
+      ),
     inFlight: countSchema({ min: 1, max: 10_000_000 })
       .default(1000)
       .describe('Requests being answered at the same time (503 beyond).'),
