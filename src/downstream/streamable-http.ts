@@ -73,9 +73,9 @@ function receiveStateless(exchange: HttpExchange, door: RouteDoor, message: Mess
 }
 
 /** What is thrown is answered by somebody else, so the reply must not answer too when its time comes. */
-function orWithdraw(reply: StreamableReply | StatelessReply, receive: () => void): void {
+function orWithdraw(reply: StreamableReply | StatelessReply, handOver: () => void): void {
   try {
-    receive();
+    handOver();
   } catch (error) {
     reply.withdraw();
     throw error;
