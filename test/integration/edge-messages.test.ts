@@ -207,8 +207,11 @@ describe.each<ClientKind>(['sse', 'streamable-http'])('%s clients', (kind) => {
   let victim: TestClient;
 
   beforeAll(async () => {
+    upstream.requests.length = 0;
     client = await TestClient.connect(gateway.url, '/target', kind);
     victim = await TestClient.connect(gateway.url, '/target', kind);
+    // What was accepted is on its way, and may arrive after the client was told so.
+    await waitFor('both handshakes', () => upstream.requestsOf('notifications/initialized').length === 2);
   });
 
   afterAll(() => {
