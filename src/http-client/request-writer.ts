@@ -1,9 +1,7 @@
 import type { Socket } from 'node:net';
+import { COPIED_BYTES, inOneBuffer } from '../core/one-buffer.js';
 import { turnWrites } from '../core/turn-writes.js';
 import type { HttpRequest } from './types.js';
-
-/** Up to here a copy costs less than a second buffer in the write. */
-const COPIED_BODY_BYTES = 16_384;
 
 /** Writes requests to one origin, head and body in one go. */
 export class RequestWriter {
@@ -41,7 +39,7 @@ export class RequestWriter {
       return true;
     }
     const head = `${start}content-length: ${body.length}\r\n\r\n`;
-    if (body.length <= COPIED_BODY_BYTES) {
+    if (body.length <= COPIED_BYTES) {
       turnWrites.hold(socket);
       socket.write(inOneBuffer(head, body));
       return true;
@@ -52,11 +50,4 @@ export class RequestWriter {
     socket.uncork();
     return false;
   }
-}
-
-function inOneBuffer(head: string, body: Buffer): Buffer {
-  const bytes = Buffer.allocUnsafe(head.length + body.length);
-  bytes.write(head, 'latin1');
-  body.copy(bytes, head.length);
-  return bytes;
 }

@@ -3,6 +3,7 @@
  * The first bytes that are anything else go to Node with the connection, which never comes back.
  */
 import type { Socket } from 'node:net';
+import { COPIED_BYTES, inOneBuffer } from '../core/one-buffer.js';
 import { turnWrites } from '../core/turn-writes.js';
 import type { PlainHead } from './plain-head.js';
 import { PlainRequest } from './plain-request.js';
@@ -41,8 +42,6 @@ const LINGER_MS = 2000;
 export const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 /** What a client says before it was answered waits; from here on the client does, too. */
 const MAX_HELD_BYTES = 64 * 1024;
-/** Up to here a copy costs less than a second buffer in the write. */
-const COPIED_BYTES = 16 * 1024;
 const NOTHING = Buffer.alloc(0);
 
 export class PlainConnection implements ResponseCarrier {
@@ -106,26 +105,28 @@ export class PlainConnection implements ResponseCarrier {
     else this.#breakOff('ERR_HTTP_REQUEST_TIMEOUT');
   }
 
-  write(data: Buffer | string, encoding?: 'latin1'): boolean {
-    if (data.length <= COPIED_BYTES) turnWrites.hold(this.#socket);
-    else turnWrites.release(this.#socket);
-    return typeof data === 'string' ? this.#socket.write(data, encoding ?? 'utf8') : this.#socket.write(data);
+  writeText(text: string): boolean {
+    this.#holdBack(text.length);
+    return this.#socket.write(text, 'latin1');
   }
 
-  writeAll(pieces: readonly (Buffer | string)[]): boolean {
-    const [first] = pieces;
-    if (pieces.length === 1 && first !== undefined) return this.write(first, 'latin1');
-    let bytes = 0;
-    for (const piece of pieces) bytes += piece.length;
-    if (bytes <= COPIED_BYTES) return this.write(inOneBuffer(pieces, bytes));
-    turnWrites.release(this.#socket);
+  write(before: string, bytes: Buffer, after = ''): boolean {
+    const length = before.length + bytes.length + after.length;
+    this.#holdBack(length);
+    if (length === bytes.length) return this.#socket.write(bytes);
+    if (length <= COPIED_BYTES) return this.#socket.write(inOneBuffer(before, bytes, after));
     this.#socket.cork();
-    let isRoomLeft = true;
-    for (const piece of pieces) {
-      isRoomLeft = typeof piece === 'string' ? this.#socket.write(piece, 'latin1') : this.#socket.write(piece);
-    }
+    if (before !== '') this.#socket.write(before, 'latin1');
+    let isRoomLeft = this.#socket.write(bytes);
+    if (after !== '') isRoomLeft = this.#socket.write(after, 'latin1');
     this.#socket.uncork();
     return isRoomLeft;
+  }
+
+  /** Until the end of the turn, unless it is too much to wait, or that is waiting already. */
+  #holdBack(bytes: number): void {
+    if (this.#socket.writableLength + bytes <= COPIED_BYTES) turnWrites.hold(this.#socket);
+    else turnWrites.release(this.#socket);
   }
 
   finish(): void {
@@ -144,10 +145,6 @@ export class PlainConnection implements ResponseCarrier {
     this.#deadlineMs = this.#service.nowMs + ANSWER_TIMEOUT_MS;
     this.#socket.write(NOTHING, this.#onFlushed);
   };
-
-  atTurnEnd(work: () => void): void {
-    turnWrites.beforeEnd(work);
-  }
 
   /** What was written before still goes out. */
   cut(): void {
@@ -239,7 +236,6 @@ export class PlainConnection implements ResponseCarrier {
     if (response === undefined || this.isGone) return;
     if (this.#socket.timeout !== 0) this.#socket.setTimeout(0);
     this.#isFlushed = true;
-    if (this.#bodyLeft === 0) this.#deadlineMs = Number.POSITIVE_INFINITY;
     response.closed();
     this.#settle();
   };
@@ -309,13 +305,3 @@ export class PlainConnection implements ResponseCarrier {
 
 /** What there is to do follows with `close`. */
 function ignore(): void {}
-
-function inOneBuffer(pieces: readonly (Buffer | string)[], length: number): Buffer {
-  const bytes = Buffer.allocUnsafe(length);
-  let at = 0;
-  for (const piece of pieces) {
-    if (typeof piece === 'string') at += bytes.write(piece, at, 'latin1');
-    else at += piece.copy(bytes, at);
-  }
-  return bytes;
-}

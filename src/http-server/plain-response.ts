@@ -10,11 +10,10 @@ export interface ResponseCarrier {
   readonly isGone: boolean;
   readonly writableNeedDrain: boolean;
   readonly writableLength: number;
-  write(data: Buffer | string, encoding?: 'latin1'): boolean;
-  /** Does `work` when everything else of this turn of the event loop is done. */
-  atTurnEnd(work: () => void): void;
-  /** Several pieces in one go. */
-  writeAll(pieces: readonly (Buffer | string)[]): boolean;
+  /** @param text In Latin-1. @returns whether more should be written before `drained` */
+  writeText(text: string): boolean;
+  /** Bytes between two texts in Latin-1, in one go. */
+  write(before: string, bytes: Buffer, after?: string): boolean;
   /** Everything of this answer was written. */
   finish(): void;
   cut(): void;
@@ -29,8 +28,6 @@ const KEEP_ALIVE = 'Connection: keep-alive\r\nKeep-Alive: timeout=75\r\n';
 const CLOSE = 'Connection: close\r\n';
 const NO_CONTENT = 204;
 const LAST_CHUNK = '0\r\n\r\n';
-/** More than this does not wait for the end of the turn. */
-const MAX_GATHERED_BYTES = 16 * 1024;
 
 export class PlainResponse implements ServedResponse {
   readonly req: PlainRequest;
@@ -44,11 +41,6 @@ export class PlainResponse implements ServedResponse {
   #isUnbounded = false;
   #isEnded = false;
   #isClosed = false;
-  /** Of a body without a length: written in this turn, and sent at its end. */
-  #gathered: (Buffer | string)[] | undefined;
-  #gatheredBytes = 0;
-  /** Made once: a stream has many turns. */
-  #onTurnEnd: Listener | undefined;
   #onClose: Listener[] = [];
   #onDrain: Listener[] = [];
 
@@ -103,24 +95,24 @@ export class PlainResponse implements ServedResponse {
   }
 
   flushHeaders(): void {
-    if (this.#head !== '') this.#carrier.write(this.#takeHead(), 'latin1');
+    if (this.#head !== '') this.#carrier.writeText(this.#takeHead());
   }
 
   write(chunk: Buffer | string): boolean {
     if (this.#isEnded || this.destroyed) return true;
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
     if (bytes.length === 0) return !this.writableNeedDrain;
-    if (this.#isChunked || this.#isLast) return this.#gather(bytes);
-    return this.#head === '' ? this.#carrier.write(bytes) : this.#carrier.writeAll([this.#takeHead(), bytes]);
+    const head = this.#takeHead();
+    if (!this.#isChunked) return this.#carrier.write(head, bytes);
+    return this.#carrier.write(`${head}${bytes.length.toString(16)}\r\n`, bytes, '\r\n');
   }
 
   end(chunk?: Buffer | string, encoding?: 'latin1'): this {
     if (this.#isEnded || this.destroyed) return this;
     if (chunk !== undefined && chunk.length > 0) this.#writeLast(chunk, encoding);
-    else this.flushHeaders();
-    if (this.#isChunked) this.#gather(undefined);
+    const rest = this.#takeHead() + (this.#isChunked ? LAST_CHUNK : '');
+    if (rest !== '') this.#carrier.writeText(rest);
     this.#isEnded = true;
-    this.#flush();
     this.#carrier.finish();
     return this;
   }
@@ -169,36 +161,11 @@ export class PlainResponse implements ServedResponse {
     this.#isLast = true;
   }
 
+  /** Text that stands for bytes one by one goes out with its head as one text. */
   #writeLast(chunk: Buffer | string, encoding: 'latin1' | undefined): void {
-    if (this.#isChunked || this.#head === '')
-      this.write(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk);
-    // Text that stands for bytes one by one goes out with its head as one text.
-    else if (typeof chunk === 'string' && encoding === 'latin1')
-      this.#carrier.write(this.#takeHead() + chunk, encoding);
-    else this.#carrier.writeAll([this.#takeHead(), typeof chunk === 'string' ? Buffer.from(chunk) : chunk]);
-  }
-
-  /** What is said within one turn goes out as one. @param bytes Of one chunk; undefined: that was the last. */
-  #gather(bytes: Buffer | undefined): boolean {
-    if (this.#gathered === undefined) {
-      this.#gathered = [];
-      this.#onTurnEnd ??= () => this.#flush();
-      this.#carrier.atTurnEnd(this.#onTurnEnd);
-    }
-    if (this.#head !== '') this.#gathered.push(this.#takeHead());
-    if (bytes === undefined) this.#gathered.push(LAST_CHUNK);
-    else if (this.#isChunked) this.#gathered.push(`${bytes.length.toString(16)}\r\n`, bytes, '\r\n');
-    else this.#gathered.push(bytes);
-    this.#gatheredBytes += bytes?.length ?? 0;
-    return this.#gatheredBytes > MAX_GATHERED_BYTES ? this.#flush() : !this.writableNeedDrain;
-  }
-
-  #flush(): boolean {
-    const gathered = this.#gathered;
-    this.#gathered = undefined;
-    this.#gatheredBytes = 0;
-    if (gathered === undefined || this.destroyed) return true;
-    return this.#carrier.writeAll(gathered);
+    if (typeof chunk !== 'string' || encoding !== 'latin1') this.write(chunk);
+    else if (this.#isChunked) this.write(Buffer.from(chunk, encoding));
+    else this.#carrier.writeText(this.#takeHead() + chunk);
   }
 
   #takeHead(): string {
