@@ -2,6 +2,8 @@
  * One turn of the event loop, as far as Redis is concerned: what arises while the sockets that are ready are handled is sent together when
  * they are through, and what must not come before it happens then. Nobody waits for an answer here.
  */
+import { turnWrites } from '../core/turn-writes.js';
+
 export class Turn {
   readonly #senders = new Set<() => void>();
   readonly #works: (() => void)[] = [];
@@ -43,13 +45,15 @@ export class Turn {
     this.#next = 0;
   }
 
+  readonly #onTurnEnd = (): void => {
+    this.#isScheduled = false;
+    this.end();
+  };
+
   #endLater(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    // Comes right after the sockets.
-    setImmediate(() => {
-      this.#isScheduled = false;
-      this.end();
-    });
+    // Before anything goes out to clients: what they may see is in Redis's hands by then.
+    turnWrites.beforeEnd(this.#onTurnEnd);
   }
 }
