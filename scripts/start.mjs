@@ -1,6 +1,7 @@
 /**
  * `npm start`: both example servers and a gateway in front of them, as gateway.yaml says.
- * Builds first when dist/ is missing or older than src/. SIGINT and SIGTERM end everything; exit code 0 then.
+ * Builds first when dist/ is missing or older than src/. SIGINT and SIGTERM end everything; exit code 0 then. An example server that
+ * ends alone is said, and the rest goes on.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,11 +12,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parse } from 'yaml';
 
 const MAIN = 'dist/cli/main.js';
+const GATEWAY = 'gateway';
 const READY_TIMEOUT_MS = 20_000;
 
 process.chdir(join(import.meta.dirname, '..'));
 /** @type {{ name: string, child: import('node:child_process').ChildProcess }[]} in starting order */
 const running = [];
+/** All of it was started. */
+let isReady = false;
 /** When the end began; undefined while all is well. */
 let stoppingSinceMs;
 const isStopping = () => stoppingSinceMs !== undefined;
@@ -38,8 +42,9 @@ async function start() {
   const routes = JSON.parse(execFileSync(process.execPath, [MAIN, 'routes', '--config', 'gateway.yaml', '--json']));
 
   await Promise.all([startExample('sms'), startExample('company')]);
-  run('gateway', [MAIN, '--config', 'gateway.yaml'], ['ignore', 'inherit', 'inherit']);
+  run(GATEWAY, [MAIN, '--config', 'gateway.yaml'], ['ignore', 'inherit', 'inherit']);
   await untilReady(`http://127.0.0.1:${port}/readyz`);
+  isReady = true;
   if (!isStopping()) console.log(welcome(`http://127.0.0.1:${port}`, routes));
 }
 
@@ -47,10 +52,13 @@ function run(name, args, stdio) {
   // A process group of its own, so that Ctrl-C reaches the gateway once, through us: a second signal would cut its drain.
   const child = spawn(process.execPath, args, { stdio, detached: true });
   running.push({ name, child });
-  child.on('exit', (code) => {
+  child.on('exit', (code, signal) => {
     if (isStopping()) return;
-    console.error(`npm start: ${name} ended unexpectedly (exit code ${code})`);
-    void stop(1);
+    console.error(`npm start: ${name} ended unexpectedly (${signal ?? `exit code ${code}`})`);
+    // Whoever ends a server to see what the gateway makes of it wants to see it.
+    if (isReady && name !== GATEWAY)
+      console.error(`The gateway goes on. Again: node examples/servers/${name}/server.mjs`);
+    else void stop(1);
   });
   return child;
 }
