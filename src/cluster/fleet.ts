@@ -52,9 +52,9 @@ export interface FleetListener {
   memoryLost(): void;
 }
 
-export const HEARTBEAT_MS = 400;
-/** Without a heartbeat for this long, what a replica owns may be taken by others. */
-export const LEASE_MS = 2000;
+export const HEARTBEAT_MS = 250;
+/** Without a heartbeat for this long, what a replica owns may be taken by others, if it does not answer either. */
+export const LEASE_MS = 1000;
 /** A pause of this process that is shorter than this can have cost it nothing, in milliseconds. */
 const OVERSLEPT_MS = LEASE_MS - HEARTBEAT_MS - 200;
 /** How many replicas are remembered that are gone: requests may still name them. */

@@ -118,10 +118,14 @@ export class SessionLocator {
     const { owner } = stored;
     if (owner === '' || owner === fleet.me.id) return this.take(search, stored);
     const member = fleet.find(owner);
-    if (fleet.isLive(owner) && member !== undefined) {
-      return search.tried.has(owner) ? { kind: 'wait' } : { kind: 'peer', member, mayTake: false };
-    }
-    return (await takeover.isGone(owner)) ? this.take(search, stored) : { kind: 'wait' };
+    const wasTried = search.tried.has(owner);
+    if (member !== undefined && fleet.isLive(owner) && !wasTried) return { kind: 'peer', member, mayTake: false };
+    // Not left to the next heartbeat: whoever could not be reached may be gone since.
+    const fate = await takeover.fateOf(owner);
+    if (fate === 'gone') return this.take(search, stored);
+    return fate === 'there' && member !== undefined && !wasTried
+      ? { kind: 'peer', member, mayTake: false }
+      : { kind: 'wait' };
   }
 
   /** Nobody has written it down: whether that says that it does not exist. */

@@ -38,7 +38,13 @@ export interface TakeoverDependencies {
 }
 
 /** A replica that is gone does not come back under its id, and one that is there is asked again soon. */
-const GONE_FOR_MS = 100;
+const FATE_GOOD_FOR_MS = 100;
+
+/**
+ * What became of the replica that owned a session. `gone`: nobody serves what it owned. `there`: its lease is over, but it answers, so it is
+ * the shared memory that it cannot reach. `unsure`: its lease holds, or nobody can tell.
+ */
+export type OwnerFate = 'gone' | 'there' | 'unsure';
 
 /** `taken`: the session is here. `wait`: not yet, or somebody else was faster. `void`: nobody can go on with it. */
 export type TakeoverResult = 'taken' | 'wait' | 'void';
@@ -53,11 +59,11 @@ export interface WantedSession {
 export class Takeover {
   readonly #dependencies: TakeoverDependencies;
   readonly #running = new Map<SessionKey, Promise<TakeoverResult>>();
-  readonly #gone: SharedQuestions<boolean>;
+  readonly #fates: SharedQuestions<OwnerFate>;
 
   constructor(dependencies: TakeoverDependencies) {
     this.#dependencies = dependencies;
-    this.#gone = new SharedQuestions(GONE_FOR_MS, dependencies.clock);
+    this.#fates = new SharedQuestions(FATE_GOOD_FOR_MS, dependencies.clock);
   }
 
   /**
@@ -71,20 +77,18 @@ export class Takeover {
   }
 
   /**
-   * Whether nobody serves what this replica owned: its lease is over and its listener does not answer, and the memory has been there for
-   * long enough to know.
+   * Gone means that its lease is over and its listener does not answer, and that the memory has been there for long enough to know.
    *
    * @throws {Error} the memory is away
    */
-  isGone(ownerId: string): Promise<boolean> {
-    return this.#gone.ask(ownerId, () => this.#isGone(ownerId));
+  fateOf(ownerId: string): Promise<OwnerFate> {
+    return this.#fates.ask(ownerId, () => this.#fateOf(ownerId));
   }
 
-  async #isGone(ownerId: string): Promise<boolean> {
+  async #fateOf(ownerId: string): Promise<OwnerFate> {
     const { fleet, mayTake, isThere } = this.#dependencies;
-    if (!mayTake()) return false;
-    if (await fleet.isLeased(ownerId)) return false;
-    return !(await isThere(ownerId));
+    if (!mayTake() || (await fleet.isLeased(ownerId))) return 'unsure';
+    return (await isThere(ownerId)) ? 'there' : 'gone';
   }
 
   #start(wanted: WantedSession, stored: StoredSession): Promise<TakeoverResult> {

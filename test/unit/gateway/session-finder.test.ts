@@ -44,6 +44,8 @@ let forwards: { to: string; flags: Readonly<Record<string, string>> }[];
 let outcomes: Map<string, ForwardOutcome[]>;
 let served: HttpExchange[];
 let answering: Set<string>;
+/** Whose last heartbeat is younger than the lease, though `me` has not heard of it. */
+let leased: Set<string>;
 let awayMs: number;
 let isYoung: boolean;
 let isDraining: boolean;
@@ -57,6 +59,7 @@ beforeEach(async () => {
   outcomes = new Map();
   served = [];
   answering = new Set();
+  leased = new Set();
   awayMs = 0;
   isYoung = false;
   isDraining = false;
@@ -72,7 +75,7 @@ beforeEach(async () => {
       timeMs: 0,
     }),
     leave: async () => {},
-    isLeased: async (id: string) => live.some((each) => each.id === id),
+    isLeased: async (id: string) => leased.has(id) || live.some((each) => each.id === id),
   };
   const deaf = { policyVersion: () => {}, vanished: () => {}, overslept: () => {}, memoryLost: () => {} };
   fleet = new Fleet(member('me'), heartbeats, clock, logger, deaf);
@@ -324,6 +327,29 @@ describe('a session whose owner is gone', () => {
     expect(asked()).toBe(1);
   });
 
+  test('is taken as soon as its lease is over, although its heartbeats were heard until just now', async () => {
+    const id = mint('b');
+    store(id, 'b');
+    outcomes.set('b', ['not-sent']);
+    live = [member('c')];
+    ask(id);
+    await settle();
+    expect(to()).toEqual(['b']);
+    expect(served.length).toBe(1);
+  });
+
+  test('is not taken while its listener answers, however long its heartbeats are missing: it gets the request', async () => {
+    await vanish('b');
+    answering.add('b');
+    const id = mint('b');
+    store(id, 'b');
+    ask(id);
+    await settle();
+    expect(to()).toEqual(['b']);
+    expect(served).toEqual([]);
+    expect(directory.sessions.get(sessionKey(id))?.owner).toBe('b');
+  });
+
   test('is taken at once when it was let go of', async () => {
     const id = mint('b');
     store(id, '');
@@ -333,9 +359,9 @@ describe('a session whose owner is gone', () => {
     expect(served.length).toBe(1);
   });
 
-  test('is not taken while its listener answers: a message waits 5 s and is told to come back', async () => {
+  test('is not taken while its lease holds: a message waits 5 s and is told to come back', async () => {
     await vanish('b');
-    answering.add('b');
+    leased.add('b');
     const id = mint('b');
     store(id, 'b');
     const { response } = ask(id);
@@ -349,7 +375,7 @@ describe('a session whose owner is gone', () => {
 
   test.each(['mcp', 'sse'] as const)('lets a stream begin at once, and wait (%s)', async (kind) => {
     await vanish('b');
-    answering.add('b');
+    leased.add('b');
     const id = mint('b');
     store(id, 'b');
     const { response } = ask(id, 'GET', kind);
@@ -357,7 +383,7 @@ describe('a session whose owner is gone', () => {
     expect(response.status).toBe(200);
     expect(response.isEnded).toBe(false);
     if (kind === 'sse') expect(response.body).toContain(`event: endpoint\ndata: /sumit/messages?sessionId=${id}\n`);
-    answering.delete('b');
+    leased.delete('b');
     await settleLong();
     expect(served.length).toBe(1);
     expect(served[0]?.isAnswerOpen).toBe(true);
@@ -365,7 +391,7 @@ describe('a session whose owner is gone', () => {
 
   test('is no longer looked for when the client is gone', async () => {
     await vanish('b');
-    answering.add('b');
+    leased.add('b');
     const id = mint('b');
     store(id, 'b');
     const { response } = ask(id, 'GET');

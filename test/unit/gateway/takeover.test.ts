@@ -86,33 +86,33 @@ function store(owner = 'gone', state = sealer.seal(encodeState(STATE), KEY)): St
 
 describe('an owner is gone', () => {
   test('when its lease is over and its listener does not answer', async () => {
-    expect(await takeover.isGone('b')).toBe(true);
+    expect(await takeover.fateOf('b')).toBe('gone');
     expect(asked).toEqual(['lease of b', 'ping of b']);
   });
 
   test('not while its lease holds, and nobody asks it', async () => {
     isLeased = true;
-    expect(await takeover.isGone('b')).toBe(false);
+    expect(await takeover.fateOf('b')).toBe('unsure');
     expect(asked).toEqual(['lease of b']);
   });
 
   test('not while it answers', async () => {
     isThere = true;
-    expect(await takeover.isGone('b')).toBe(false);
+    expect(await takeover.fateOf('b')).toBe('there');
   });
 
   test('not for a memory that has not been there for long enough to know', async () => {
     mayTake = false;
-    expect(await takeover.isGone('b')).toBe(false);
+    expect(await takeover.fateOf('b')).toBe('unsure');
     expect(asked).toEqual([]);
   });
 
   test('is asked once for all sessions of it, and again soon', async () => {
-    await Promise.all([takeover.isGone('b'), takeover.isGone('b'), takeover.isGone('c')]);
+    await Promise.all([takeover.fateOf('b'), takeover.fateOf('b'), takeover.fateOf('c')]);
     expect(asked.filter((each) => each === 'ping of b').length).toBe(1);
     nowMs += 1000;
     isThere = true;
-    expect(await takeover.isGone('b')).toBe(false);
+    expect(await takeover.fateOf('b')).toBe('there');
   });
 });
 
