@@ -32,6 +32,8 @@ export interface Allowances {
 
 export class History {
   readonly #calls = new Map<string, Call>();
+  /** Those without an outcome: a long run has many calls, and must not become slow by them. */
+  readonly #open = new Set<Call>();
   readonly #now: () => number;
 
   constructor(now: () => number = () => performance.now()) {
@@ -43,7 +45,9 @@ export class History {
   }
 
   sent(facts: Pick<Call, 'nonce' | 'client' | 'tool' | 'delayMs'>): void {
-    this.#calls.set(facts.nonce, { ...facts, sentAtMs: this.#now(), answers: [] });
+    const call: Call = { ...facts, sentAtMs: this.#now(), answers: [] };
+    this.#calls.set(facts.nonce, call);
+    this.#open.add(call);
   }
 
   answered(nonce: string, text: string): void {
@@ -52,22 +56,19 @@ export class History {
 
   ended(nonce: string, outcome: Outcome): void {
     const call = this.#calls.get(nonce);
-    if (call !== undefined) call.outcome = { ...outcome, atMs: this.#now() };
+    if (call === undefined) return;
+    call.outcome = { ...outcome, atMs: this.#now() };
+    this.#open.delete(call);
   }
 
   /** The connection of this call, or of all open calls of a client, ended. */
   closed(which: (call: Call) => boolean): void {
     const atMs = this.#now();
-    for (const call of this.#calls.values()) {
-      if (call.outcome === undefined && call.answers.length === 0 && which(call)) call.closedAtMs ??= atMs;
-    }
+    for (const call of this.#open) if (call.answers.length === 0 && which(call)) call.closedAtMs ??= atMs;
   }
 
   closedCall(nonce: string): void {
-    const call = this.#calls.get(nonce);
-    if (call !== undefined && call.outcome === undefined && call.answers.length === 0) {
-      call.closedAtMs ??= this.#now();
-    }
+    this.closed((call) => call.nonce === nonce);
   }
 
   /** @returns every broken promise, in words; none when all is well */

@@ -25,14 +25,22 @@ export class TestReplica {
   readonly gateway: InProcessGateway;
   /** Of its listener for other replicas. */
   readonly peerPort: number;
-  readonly #proxies: readonly ChaosProxy[];
   readonly #front: ChaosProxy;
+  readonly #toRedis: ChaosProxy;
+  readonly #proxies: readonly ChaosProxy[];
 
-  private constructor(gateway: InProcessGateway, peerPort: number, front: ChaosProxy, proxies: readonly ChaosProxy[]) {
+  private constructor(
+    gateway: InProcessGateway,
+    peerPort: number,
+    front: ChaosProxy,
+    toRedis: ChaosProxy,
+    toPeers: ChaosProxy,
+  ) {
     this.gateway = gateway;
     this.peerPort = peerPort;
     this.#front = front;
-    this.#proxies = [front, ...proxies];
+    this.#toRedis = toRedis;
+    this.#proxies = [front, toRedis, toPeers];
   }
 
   static async start(
@@ -53,7 +61,7 @@ export class TestReplica {
     try {
       const gateway = await startTestGateway(stringify({ version: 1, redis: { url }, cluster, ...config }), rest);
       const front = await ChaosProxy.start(gateway.port);
-      return new TestReplica(gateway, peerPort, front, [toRedis, toPeers]);
+      return new TestReplica(gateway, peerPort, front, toRedis, toPeers);
     } catch (error) {
       await Promise.all([toRedis.close(), toPeers.close()]);
       throw error;
@@ -67,10 +75,12 @@ export class TestReplica {
 
   /** Nobody reaches it any more, and it reaches neither Redis nor clients. */
   cutOff(): void {
-    for (const proxy of this.#proxies) {
-      proxy.conditions.accept = 'reset';
-      proxy.resetAll();
-    }
+    for (const proxy of this.#proxies) cut(proxy);
+  }
+
+  /** It does not reach Redis any more; everything else is as it was. */
+  loseRedis(): void {
+    cut(this.#toRedis);
   }
 
   /** The network is as it was. */
@@ -104,6 +114,11 @@ export class TestReplica {
     await this.gateway.stop();
     await Promise.all(this.#proxies.map((proxy) => proxy.close()));
   }
+}
+
+function cut(proxy: ChaosProxy): void {
+  proxy.conditions.accept = 'reset';
+  proxy.resetAll();
 }
 
 /** Until all know of each other. */

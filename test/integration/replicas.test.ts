@@ -648,6 +648,23 @@ describe('Redis', () => {
     expect(await b.counted('session_takeovers_total')).toBe(0);
   });
 
+  test.each(CLIENT_KINDS)(
+    'lost by one replica only: what it has stays there, and is found there (%s)',
+    async (kind) => {
+      const [a, b] = await startOwnPair();
+      const client = kept(await openReady(kind, a, 'sdk-sse'));
+      a.loseRedis();
+      await waitFor('its heartbeats to be missed', async () => (await b.status()).replicas.length === 1, PATIENCE_MS);
+      const there = at(client, b, 'sdk-sse');
+      expect(textOf((await there.request('tools/call', echo('there'))).result)).toBe('there');
+      expect(textOf((await client.request('tools/call', echo('here'))).result)).toBe('here');
+      a.heal();
+      await acquainted([a, b]);
+      expect(textOf((await there.request('tools/call', echo('still there'))).result)).toBe('still there');
+      expect(await b.counted('session_takeovers_total')).toBe(0);
+    },
+  );
+
   test('away for a while: nobody takes a session until 5 s after it is back', async () => {
     const [a, b] = await startOwnPair();
     const client = await openReady('streamable-http', a, 'sdk-streamable-http');
