@@ -37,12 +37,9 @@ function newTarget(name, title, configuration, main = MAIN) {
     isCompiling: true,
     isOurs: true,
     start: async (run) => {
-      const { port, child } = await startGateway(
-        name,
-        (free) => configuration(free, run.upstreamPort, run.dir),
-        run,
+      const { port, child } = await startGateway(name, (free) => configuration(free, run.upstreamPort, run.dir), run, {
         main,
-      );
+      });
       return { port, pids: [child.pid], stop: () => stop(child) };
     },
   };
@@ -52,8 +49,9 @@ function newTarget(name, title, configuration, main = MAIN) {
  * @param {string} name of its files
  * @param {(port: number) => string} configuration
  * @param {Pick<import('./target.mjs').Surroundings, 'dir' | 'profileDir'>} run
+ * @param {{ main?: string, core?: number }} [where]
  */
-export async function startGateway(name, configuration, { dir, profileDir }, main = MAIN) {
+export async function startGateway(name, configuration, { dir, profileDir }, { main = MAIN, core = PROXY_CORE } = {}) {
   const port = await freePort();
   const file = join(dir, `${name}.yaml`);
   writeFileSync(file, configuration(port));
@@ -62,7 +60,7 @@ export async function startGateway(name, configuration, { dir, profileDir }, mai
   const args = [...profile, main, '--config', file];
   const logFile = join(RESULTS, `${name}.log`);
   const log = openSync(logFile, 'w');
-  const child = start(process.execPath, args, { core: PROXY_CORE, stdio: ['ignore', log, log] });
+  const child = start(process.execPath, args, { core, stdio: ['ignore', log, log] });
   closeSync(log);
   await untilReady(`http://127.0.0.1:${port}/readyz`, (status) => status === 200, child).catch((error) => {
     throw new Error(`the gateway did not start; its log is ${logFile}`, { cause: error });

@@ -1,11 +1,12 @@
 /** Gateways that share a Redis, and the same gateway without one. Only the gateways are measured, not Redis nor what spreads calls over them. */
-import { LOAD_CORE, stop, untilReady, untilTrue } from '../runner/child.mjs';
+import { LOAD_CORE, PROXY_CORE, stop, untilReady, untilTrue } from '../runner/child.mjs';
 import { missingRedis, startRedis } from '../runner/redis.mjs';
 import { plainConfiguration, startGateway } from './gateway.mjs';
 import { missingNginx, startNginx } from './nginx.mjs';
 
 const SHARED_WORKS = ['redis-sse', 'redis-json'];
 const FORWARDED_WORKS = ['forwarded-sse', 'forwarded-json', 'forwarded-latency'];
+const FORWARDED_CALLS = ['forwarded-sse', 'forwarded-json'];
 const SECRET = 'what the replicas of a benchmark share';
 
 const LIMITS = `rateLimits:
@@ -33,12 +34,24 @@ export const REPLICA_TARGETS = [
     ...target('owner', 'two replicas, calls at the owner', FORWARDED_WORKS),
     start: async (run) => inFront(await startReplicas('owner', 2, run)),
   },
+  // Two processes on one core cost each other more than the work they share: each has the core to itself when it is measured.
   {
-    ...target('other', 'two replicas, calls at the other', FORWARDED_WORKS),
+    ...target('edge', 'calls at the other: the other', FORWARDED_CALLS),
     start: async (run) => {
-      const replicas = await startReplicas('other', 2, run);
-      return { ...inFront(replicas), port: replicas.ports[1], openPort: replicas.ports[0] };
+      const replicas = await startReplicas('edge', 2, run, '', [LOAD_CORE, PROXY_CORE]);
+      return { ...atTheOther(replicas), pids: replicas.pids.slice(1) };
     },
+  },
+  {
+    ...target('behind', 'calls at the other: the owner', FORWARDED_CALLS),
+    start: async (run) => {
+      const replicas = await startReplicas('behind', 2, run, '', [PROXY_CORE, LOAD_CORE]);
+      return { ...atTheOther(replicas), pids: replicas.pids.slice(0, 1) };
+    },
+  },
+  {
+    ...target('other', 'calls at the other: both, on one core', FORWARDED_WORKS),
+    start: async (run) => atTheOther(await startReplicas('other', 2, run)),
   },
   ...['one', 'two', 'three'].map(balanced),
 ];
@@ -69,8 +82,13 @@ function inFront({ ports, pids, stop: stopAll }) {
   return { port: ports[0], pids, stop: stopAll };
 }
 
+/** Calls go to one that does not own their sessions. */
+function atTheOther(replicas) {
+  return { ...inFront(replicas), port: replicas.ports[1], openPort: replicas.ports[0] };
+}
+
 /** Resolves when each knows all others. */
-async function startReplicas(name, count, run, more = '') {
+async function startReplicas(name, count, run, more = '', cores = []) {
   const redis = await startRedis();
   const children = [];
   const stopAll = async () => {
@@ -81,7 +99,7 @@ async function startReplicas(name, count, run, more = '') {
   try {
     for (let index = 1; index <= count; index += 1) {
       const configuration = (port) => sharedConfiguration(port, run, redis.url) + more;
-      const { port, child } = await startGateway(`${name}-${index}`, configuration, run);
+      const { port, child } = await startGateway(`${name}-${index}`, configuration, run, { core: cores[index - 1] });
       ports.push(port);
       children.push(child);
     }

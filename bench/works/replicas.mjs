@@ -43,8 +43,8 @@ const forwarded = {
   unit: 'call',
   warmUpUnits,
   figures: ['cpuUs'],
-  targets: ['owner', 'other'],
-  goals: [{ figure: 'cpuUs', of: 'other', against: 'owner', atMost: 2.2 }],
+  targets: ['owner', 'edge', 'behind', 'other'],
+  goals: [{ figure: 'cpuUs', of: ['edge', 'behind'], against: 'owner', atMost: 2.2 }],
 };
 
 /** @type {import('./work.mjs').Work} */

@@ -5,7 +5,7 @@
 import type { ServedResponse } from '../http-server/types.js';
 import type { HttpCall, ResponseHeaders } from '../http-client/types.js';
 import type { ForwardFailure, ForwardSink } from './forwarder.js';
-import { answeredHeaders } from './passed-headers.js';
+import { ANSWERED_HEADERS } from './passed-headers.js';
 
 export interface PipeOutcome {
   /** The client may be answered in another way. */
@@ -21,11 +21,6 @@ const LF = 0x0a;
 const SMALL_BODY_BYTES = 64 * 1024;
 /** A client that takes no byte for this long while bytes wait is given up. */
 const WRITE_DEADLINE_MS = 10_000;
-
-/** @param extraHeaders Flat name, value, name, value ...: what the edge itself has to say, such as CORS. */
-export function pipeTo(response: ServedResponse, extraHeaders: readonly string[], outcome: PipeOutcome): ClientPipe {
-  return new ClientPipe(response, extraHeaders, outcome);
-}
 
 export class ClientPipe implements ForwardSink {
   readonly #response: ServedResponse;
@@ -46,6 +41,7 @@ export class ClientPipe implements ForwardSink {
   /** The client's event stream has begun already; what comes is its continuation. */
   readonly #isGreeted: boolean;
 
+  /** @param extraHeaders Flat name, value, name, value ...: what the edge itself has to say, such as CORS. */
   constructor(response: ServedResponse, extraHeaders: readonly string[], outcome: PipeOutcome) {
     this.#response = response;
     this.#extraHeaders = extraHeaders;
@@ -79,7 +75,8 @@ export class ClientPipe implements ForwardSink {
 
   onHead(status: number, headers: ResponseHeaders): void {
     this.#status = status;
-    this.#headers = [...answeredHeaders(headers), ...this.#extraHeaders];
+    this.#headers = headers.pick(ANSWERED_HEADERS);
+    if (this.#extraHeaders.length > 0) this.#headers.push(...this.#extraHeaders);
     this.#isEventStream = headers.get('content-type')?.startsWith('text/event-stream') === true;
     const length = headers.get('content-length');
     this.#expectedBytes = length === undefined ? undefined : Number(length);

@@ -1,5 +1,5 @@
 /**
- * What one replica tells another about a request that it passes on: who calls, from where, and which replica is meant.
+ * What one replica tells another about a request that it passes on: what it is, who calls, from where, and which replica is meant.
  * Whether it may be believed is decided in `forward-seal.ts`.
  */
 import type { Principal } from '../auth/principal.js';
@@ -15,42 +15,48 @@ export interface ForwardFacts {
   readonly flags?: Readonly<Record<string, string>>;
 }
 
+/** Everything about a request but its body and its time, and therefore the same for most requests of one session. */
 export interface Envelope extends ForwardFacts {
-  readonly v: 1;
+  readonly v: 2;
   /** Ids of replicas. */
   readonly to: string;
   readonly from: string;
-  /** Wall time of the sender, in milliseconds since 1970. */
-  readonly at: number;
-  /** Never used twice. */
-  readonly nonce: string;
-  readonly body: BodyFacts;
+  readonly method: string;
+  /** As the client sent it, percent-encoding included. */
+  readonly path: string;
+  /** Without the question mark; empty when there is none. */
+  readonly query: string;
+  /** Those of the client that travel, by lower-case name. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
-export interface BodyFacts {
-  readonly bytes: number;
-  /** Digest in base64url; empty when there are no bytes. */
-  readonly sha256: string;
-}
+/** JSON escapes what is below. */
+const NOT_PRINTABLE_ASCII = /[\x7f-\uffff]/g;
 
 const KINDS: ReadonlySet<unknown> = new Set<Principal['kind']>(['anonymous', 'api-key', 'jwt', 'mtls', 'signature']);
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** @returns text that can stand in a header */
 export function encodeEnvelope(envelope: Envelope): string {
-  return Buffer.from(JSON.stringify(envelope)).toString('base64url');
+  return JSON.stringify(envelope).replaceAll(NOT_PRINTABLE_ASCII, escaped);
 }
 
 /** @returns undefined when the text is no envelope that this version knows */
 export function decodeEnvelope(text: string): Envelope | undefined {
-  const fields = asFields(parseJson(Buffer.from(text, 'base64url').toString()));
+  const fields = asFields(parseJson(text));
   const principal = readPrincipal(asFields(fields?.['principal']));
-  const body = readBody(asFields(fields?.['body']));
-  if (fields?.['v'] !== 1 || principal === undefined || body === undefined) return undefined;
-  const { to, from, at, nonce, ip, publicPrefix, flags } = fields;
-  if (!isText(to) || !isText(from) || !isText(nonce) || !isText(ip) || !isText(publicPrefix)) return undefined;
-  if (typeof at !== 'number' || !areFlags(flags)) return undefined;
-  return { v: 1, to, from, at, nonce, principal, ip, publicPrefix, body, ...(flags === undefined ? {} : { flags }) };
+  if (fields?.['v'] !== 2 || principal === undefined) return undefined;
+  const { to, from, method, path, query, headers, ip, publicPrefix, flags } = fields;
+  if (!isText(to) || !isText(from) || !isText(method) || !isText(path) || !isText(query)) return undefined;
+  if (!isText(ip) || !isText(publicPrefix) || !areTexts(headers)) return undefined;
+  if (flags !== undefined && !areTexts(flags)) return undefined;
+  const facts = { principal, ip, publicPrefix, ...(flags === undefined ? {} : { flags }) };
+  return { v: 2, to, from, method, path, query, headers, ...facts };
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 function readPrincipal(fields: Fields | undefined): Principal | undefined {
@@ -63,18 +69,9 @@ function readPrincipal(fields: Fields | undefined): Principal | undefined {
   return { id, kind: kind as Principal['kind'], role, tenant, claims, expiresAtMs };
 }
 
-function readBody(fields: Fields | undefined): BodyFacts | undefined {
-  const bytes = fields?.['bytes'];
-  const sha256 = fields?.['sha256'];
-  return isText(sha256) && Number.isSafeInteger(bytes) && Number(bytes) >= 0
-    ? { bytes: Number(bytes), sha256 }
-    : undefined;
-}
-
-function areFlags(value: unknown): value is ForwardFacts['flags'] | undefined {
-  if (value === undefined) return true;
-  const flags = asFields(value);
-  return flags !== undefined && Object.values(flags).every(isText);
+function areTexts(value: unknown): value is Readonly<Record<string, string>> {
+  const fields = asFields(value);
+  return fields !== undefined && Object.values(fields).every(isText);
 }
 
 function asFields(value: unknown): Fields | undefined {

@@ -1,29 +1,31 @@
 /**
- * Makes a forwarded request one that only a replica of ours can have made, for one replica, once: a MAC over its method,
- * path, query, envelope and passed headers. The envelope holds the digest of the body, so that whoever does not know
- * the secret is refused before a byte of a body is read.
+ * Makes a forwarded request one that only a replica of ours can have made, for one replica, once: a MAC over its envelope, its time, a nonce
+ * and the digest of its body, so that whoever does not know the secret is refused before a byte of a body is read.
  */
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHmac, hash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '../core/clock.js';
-import { type BodyFacts, decodeEnvelope, type Envelope, encodeEnvelope, type ForwardFacts } from './envelope.js';
+import { decodeEnvelope, type Envelope } from './envelope.js';
+import { digestOf, type ForwardContext } from './forward-context.js';
 import { ReplayGuard } from './replay-guard.js';
 import type { ClusterKey } from './secrets.js';
 
 export const ENVELOPE_HEADER = 'x-mcp-gateway-forward';
-export const MAC_HEADER = 'x-mcp-gateway-mac';
+export const SEAL_HEADER = 'x-mcp-gateway-seal';
 const NONCE_PREFIX_BYTES = 12;
-const NO_BODY: BodyFacts = { bytes: 0, sha256: '' };
+const SEAL_PARTS = 5;
+/** Envelopes that are remembered: as many sessions of others as are busy at the same time, about. */
+const MAX_KNOWN = 5000;
+/** Larger ones are read anew each time. */
+const MAX_KNOWN_CHARACTERS = 4096;
 
-export interface RequestHead {
-  readonly method: string;
-  /** As it is on the wire, without query. */
-  readonly path: string;
-  /** Without the question mark; empty when there is none. */
-  readonly query: string;
+export interface BodyFacts {
+  readonly bytes: number;
+  /** Digest in base64url; empty when there are no bytes. */
+  readonly sha256: string;
 }
 
-/** Single values by lower-case name. */
-export type PassedHeaders = ReadonlyMap<string, string>;
+const NO_BODY: BodyFacts = { bytes: 0, sha256: '' };
 
 export interface SealDependencies {
   readonly keys: readonly ClusterKey[];
@@ -32,46 +34,40 @@ export interface SealDependencies {
 
 /** Signs requests of this replica. */
 export class ForwardSigner {
-  readonly #replicaId: string;
   readonly #key: Buffer;
   readonly #clock: Clock;
   readonly #noncePrefix = randomBytes(NONCE_PREFIX_BYTES).toString('base64url');
   #nonceCount = 0;
 
   /** @throws {RangeError} there is no key */
-  constructor(replicaId: string, { keys, clock }: SealDependencies) {
+  constructor({ keys, clock }: SealDependencies) {
     const [current] = keys;
     if (current === undefined) throw new RangeError('at least one key is needed');
-    this.#replicaId = replicaId;
     this.#key = current.key;
     this.#clock = clock;
   }
 
   /** @returns the two headers, as `name: value\r\n` lines */
-  sign(head: RequestHead, passed: PassedHeaders, to: string, facts: ForwardFacts, body: Buffer | undefined): string {
+  sign(context: ForwardContext, body: Buffer | undefined): string {
     this.#nonceCount += 1;
-    const envelope: Envelope = {
-      v: 1,
-      to,
-      from: this.#replicaId,
-      at: this.#clock.wallTimeMs(),
-      nonce: `${this.#noncePrefix}${this.#nonceCount.toString(36)}`,
-      principal: facts.principal,
-      ip: facts.ip,
-      publicPrefix: facts.publicPrefix,
-      ...(facts.flags === undefined ? {} : { flags: facts.flags }),
-      body: bodyFacts(body),
-    };
-    const text = `${encodeEnvelope(envelope)};${[...passed.keys()].join(',')}`;
-    const mac = macOf(this.#key, head, text, passed.values()).toString('base64url');
-    return `${ENVELOPE_HEADER}: ${text}\r\n${MAC_HEADER}: ${mac}\r\n`;
+    const { bytes, sha256 } = bodyFacts(body);
+    const at = this.#clock.wallTimeMs().toString(36);
+    const said = `${at}.${this.#noncePrefix}${this.#nonceCount.toString(36)}.${bytes}.${sha256}`;
+    const mac = macOf(this.#key, context.digest, said).toString('base64url');
+    return `${ENVELOPE_HEADER}: ${context.text}\r\n${SEAL_HEADER}: ${said}.${mac}\r\n`;
   }
 }
 
 export interface VerifiedHead {
   readonly envelope: Envelope;
-  /** Those that the sender passed on; others may have been added on the way. */
-  readonly headers: PassedHeaders;
+  /** Of the body that was sent. */
+  readonly body: BodyFacts;
+}
+
+interface Known {
+  readonly envelope: Envelope;
+  readonly target: string;
+  readonly digest: string;
 }
 
 /** Tells requests of other replicas, meant for this one, from everything else. */
@@ -80,6 +76,8 @@ export class ForwardVerifier {
   readonly #keys: readonly ClusterKey[];
   readonly #clock: Clock;
   readonly #guard = new ReplayGuard();
+  /** Genuine ones, by their text. */
+  readonly #known = new LRUCache<string, Known>({ max: MAX_KNOWN });
 
   constructor(replicaId: string, { keys, clock }: SealDependencies) {
     this.#replicaId = replicaId;
@@ -87,27 +85,45 @@ export class ForwardVerifier {
     this.#clock = clock;
   }
 
-  /** @returns undefined when the request must be refused; a second time it always must be */
+  /**
+   * @param target As it is on the wire: path and query.
+   * @returns undefined when the request must be refused; a second time it always must be
+   */
   verify(
-    head: RequestHead,
+    method: string,
+    target: string,
     received: Readonly<Record<string, string | string[] | undefined>>,
   ): VerifiedHead | undefined {
     const text = received[ENVELOPE_HEADER];
-    const mac = received[MAC_HEADER];
-    if (typeof text !== 'string' || typeof mac !== 'string') return undefined;
-    const headers = pick(text, received);
-    if (headers === undefined || !this.#isGenuine(mac, head, text, headers)) return undefined;
-    const envelope = decodeEnvelope(text.slice(0, text.indexOf(';')));
-    if (envelope === undefined || envelope.to !== this.#replicaId) return undefined;
-    return this.#guard.admit(envelope.nonce, envelope.at, this.#clock.wallTimeMs()) ? { envelope, headers } : undefined;
+    const seal = received[SEAL_HEADER];
+    if (typeof text !== 'string' || typeof seal !== 'string') return undefined;
+    const remembered = this.#known.get(text);
+    const digest = remembered?.digest ?? digestOf(text);
+    if (!this.#isGenuine(digest, seal)) return undefined;
+    const known = remembered ?? this.#read(text, digest);
+    if (known === undefined || known.target !== target || known.envelope.method !== method) return undefined;
+    const [at = '', nonce = '', bytes, sha256 = ''] = seal.split('.', SEAL_PARTS - 1);
+    const isNew = this.#guard.admit(nonce, Number.parseInt(at, 36), this.#clock.wallTimeMs());
+    return isNew ? { envelope: known.envelope, body: { bytes: Number(bytes), sha256 } } : undefined;
   }
 
-  #isGenuine(mac: string, head: RequestHead, text: string, headers: PassedHeaders): boolean {
-    const given = Buffer.from(mac, 'base64url');
+  #isGenuine(digest: string, seal: string): boolean {
+    const end = seal.lastIndexOf('.');
+    const given = Buffer.from(seal.slice(end + 1), 'base64url');
+    const said = seal.slice(0, Math.max(0, end));
     return this.#keys.some(({ key }) => {
-      const expected = macOf(key, head, text, headers.values());
+      const expected = macOf(key, digest, said);
       return given.length === expected.length && timingSafeEqual(given, expected);
     });
+  }
+
+  #read(text: string, digest: string): Known | undefined {
+    const envelope = decodeEnvelope(text);
+    if (envelope === undefined || envelope.to !== this.#replicaId) return undefined;
+    const { path, query } = envelope;
+    const known = { envelope, target: query === '' ? path : `${path}?${query}`, digest };
+    if (text.length <= MAX_KNOWN_CHARACTERS) this.#known.set(text, known);
+    return known;
   }
 }
 
@@ -119,31 +135,12 @@ export function isIntact(body: Buffer, facts: BodyFacts): boolean {
 
 function bodyFacts(body: Buffer | undefined): BodyFacts {
   if (body === undefined || body.length === 0) return NO_BODY;
-  return { bytes: body.length, sha256: createHash('sha256').update(body).digest('base64url') };
+  return { bytes: body.length, sha256: hash('sha256', body, 'base64url') };
 }
 
-/** @returns the headers that the text names, in its order; undefined when one is missing */
-function pick(
-  text: string,
-  received: Readonly<Record<string, string | string[] | undefined>>,
-): PassedHeaders | undefined {
-  const picked = new Map<string, string>();
-  const names = text.slice(text.indexOf(';') + 1);
-  for (const name of names === '' ? [] : names.split(',')) {
-    const value = received[name];
-    if (typeof value !== 'string') return undefined;
-    picked.set(name, value);
-  }
-  return picked;
-}
-
-/** Each part stands after its length, so that no two requests have one text. Everything in a request head is Latin-1. */
-function macOf(key: Buffer, head: RequestHead, text: string, values: Iterable<string>): Buffer {
-  let parts = part(head.method) + part(head.path) + part(head.query) + part(text);
-  for (const value of values) parts += part(value);
-  return createHmac('sha256', key).update(parts, 'latin1').digest();
-}
-
-function part(text: string): string {
-  return `${text.length}:${text}`;
+/** The digest has one length, so that no two pairs have one text. */
+function macOf(key: Buffer, digest: string, said: string): Buffer {
+  return createHmac('sha256', key)
+    .update(digest + said, 'latin1')
+    .digest();
 }

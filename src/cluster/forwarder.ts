@@ -5,9 +5,10 @@
 import type { Principal } from '../auth/principal.js';
 import type { HttpClientError } from '../http-client/errors.js';
 import type { HttpCall, HttpRequester, ResponseHandler, ResponseHeaders } from '../http-client/types.js';
+import { LRUCache } from 'lru-cache';
 import type { ForwardFacts } from './envelope.js';
-import { ForwardSigner, type RequestHead, type SealDependencies } from './forward-seal.js';
-import { type IncomingHeaders, passedHeaders, renderLines } from './passed-headers.js';
+import { ForwardContext, type ForwardHead } from './forward-context.js';
+import { ForwardSigner, type SealDependencies } from './forward-seal.js';
 import { PING_PATH, REFUSED_HEADER } from './peer-listener.js';
 
 export interface Peer {
@@ -17,15 +18,10 @@ export interface Peer {
   readonly address: string;
 }
 
-export interface ForwardRequest {
-  readonly method: 'GET' | 'POST' | 'DELETE';
-  /** As the client sent it, percent-encoding included. */
-  readonly path: string;
-  readonly query: string;
-  /** The client's, by lower-case name. */
-  readonly headers: IncomingHeaders;
+export interface ForwardRequest extends ForwardHead {
   readonly body?: Buffer;
-  readonly facts: ForwardFacts;
+  /** Requests with the same name are much alike, as those of one session are. */
+  readonly likeness?: string;
 }
 
 /**
@@ -61,6 +57,7 @@ export interface ForwarderDependencies extends SealDependencies {
 }
 
 const NOT_OWNER = 421;
+const MAX_CONTEXTS = 5000;
 const REFUSED = 403;
 const PINGER: Principal = {
   id: 'replica',
@@ -72,17 +69,20 @@ const PINGER: Principal = {
 };
 
 export class Forwarder {
+  readonly #replicaId: string;
   readonly #signer: ForwardSigner;
+  readonly #contexts = new LRUCache<string, ForwardContext>({ max: MAX_CONTEXTS });
   readonly #headersTimeoutMs: number | undefined;
   readonly #httpFor: (peer: Peer) => HttpRequester;
 
   constructor({ replicaId, headersTimeoutMs }: ForwarderOptions, dependencies: ForwarderDependencies) {
-    this.#signer = new ForwardSigner(replicaId, dependencies);
+    this.#replicaId = replicaId;
+    this.#signer = new ForwardSigner(dependencies);
     this.#headersTimeoutMs = headersTimeoutMs;
     this.#httpFor = dependencies.httpFor;
   }
 
-  /** @throws {TypeError} the path or a header cannot be sent; nothing was */
+  /** @throws {TypeError} the path cannot be sent; nothing was */
   forward(peer: Peer, request: ForwardRequest, sink: ForwardSink): void {
     this.#send(peer, request, sink, this.#headersTimeoutMs);
   }
@@ -97,15 +97,12 @@ export class Forwarder {
   }
 
   #send(peer: Peer, request: ForwardRequest, sink: ForwardSink, headersTimeoutMs: number | undefined): void {
-    const { method, path, query, body, facts } = request;
-    const head: RequestHead = { method, path, query };
-    const passed = passedHeaders(request.headers);
-    const seal = this.#signer.sign(head, passed, peer.id, facts, body);
+    const { method, path, query, body } = request;
     const call = this.#httpFor(peer).request(
       {
         method,
         path: query === '' ? path : `${path}?${query}`,
-        headers: renderLines(passed) + seal,
+        headers: this.#signer.sign(this.#contextOf(peer, request), body),
         // A second copy of a message could be executed twice.
         retryStale: method !== 'POST',
         ...(body === undefined ? {} : { body }),
@@ -114,6 +111,15 @@ export class Forwarder {
       new Answer(sink),
     );
     sink.onStart(call);
+  }
+
+  #contextOf(peer: Peer, request: ForwardRequest): ForwardContext {
+    const { likeness } = request;
+    const known = likeness === undefined ? undefined : this.#contexts.get(likeness);
+    if (known?.fits(peer.id, request) === true) return known;
+    const context = new ForwardContext(this.#replicaId, peer.id, request);
+    if (likeness !== undefined) this.#contexts.set(likeness, context);
+    return context;
   }
 }
 

@@ -18,10 +18,6 @@ export interface ForwardedRequest {
   readonly request: ServedRequest;
   readonly response: ServedResponse;
   readonly body: Buffer;
-  /** As the client sent it, percent-encoding included. */
-  readonly path: string;
-  /** Without the question mark; empty when there is none. */
-  readonly query: string;
 }
 
 export interface PeerListenerOptions {
@@ -39,8 +35,11 @@ export interface PeerListenerDependencies extends SealDependencies {
 export const REFUSED_HEADER = 'x-mcp-gateway-refused';
 export const PING_PATH = '/ping';
 
+/** Whatever a client may say in its head, as JSON that escapes all of it. */
+const MAX_HEAD_BYTES = 128 * 1024;
+
 const NODE_OPTIONS: NodeServerOptions = {
-  maxHeaderSize: 32 * 1024,
+  maxHeaderSize: MAX_HEAD_BYTES,
   headersTimeout: 10_000,
   requestTimeout: 30_000,
   connectionsCheckingInterval: 2000,
@@ -56,8 +55,6 @@ const REFUSAL_LOG_INTERVAL_MS = 60_000;
 interface Arrival extends VerifiedHead {
   readonly request: ServedRequest;
   readonly response: ServedResponse;
-  readonly path: string;
-  readonly query: string;
 }
 
 export class PeerListener {
@@ -129,48 +126,45 @@ export class PeerListener {
       this.#answering -= 1;
       if (this.#answering === 0) this.#onIdle?.();
     });
-    const { method = '', url = '' } = request;
-    const mark = url.indexOf('?');
-    const path = mark === -1 ? url : url.slice(0, mark);
-    const query = mark === -1 ? '' : url.slice(mark + 1);
-    const verified = this.#verifier.verify({ method, path, query }, request.headers);
+    const verified = this.#verifier.verify(request.method ?? '', request.url ?? '', request.headers);
     if (verified === undefined) this.#refuse(response);
-    else this.#receive({ ...verified, request, response, path, query });
+    else this.#receive({ envelope: verified.envelope, body: verified.body, request, response });
   }
 
   #receive(arrival: Arrival): void {
-    const { request, response, envelope, path } = arrival;
-    const { bytes } = envelope.body;
-    request.headers = Object.fromEntries(arrival.headers);
-    if (request.method === 'GET' && path === PING_PATH) {
+    const { request, response, envelope, body } = arrival;
+    request.headers = envelope.headers;
+    if (envelope.path === PING_PATH && request.method === 'GET') {
       const id = this.#options.replicaId;
       response.writeHead(200, ['content-type', 'text/plain', 'content-length', String(Buffer.byteLength(id))]).end(id);
-    } else if (bytes > this.#options.maxBodyBytes()) response.writeHead(413, TOO_LARGE).end();
+    } else if (body.bytes > this.#options.maxBodyBytes()) response.writeHead(413, TOO_LARGE).end();
     else this.#readBody(arrival);
   }
 
   /** Nobody is told when the sender goes away before the end. */
   #readBody(arrival: Arrival): void {
-    const { request, response, envelope } = arrival;
-    const chunks: Buffer[] = [];
+    const { request, response, body: expected } = arrival;
+    let body: Buffer = NO_BYTES;
+    let chunks: Buffer[] | undefined;
     let bytes = 0;
     request.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes <= envelope.body.bytes) chunks.push(chunk);
-      else if (!response.headersSent) this.#refuse(response);
+      if (bytes > expected.bytes) {
+        if (!response.headersSent) this.#refuse(response);
+      } else if (body.length === 0) body = chunk;
+      else (chunks ??= [body]).push(chunk);
     });
     request.on('end', () => {
-      const [first = NO_BYTES] = chunks;
-      const body = chunks.length > 1 ? Buffer.concat(chunks) : first;
+      if (chunks !== undefined) body = Buffer.concat(chunks);
       if (response.headersSent) return;
-      if (isIntact(body, envelope.body)) this.#hand(arrival, body);
+      if (isIntact(body, expected)) this.#hand(arrival, body);
       else this.#refuse(response);
     });
   }
 
-  #hand({ envelope, request, response, path, query }: Arrival, body: Buffer): void {
+  #hand({ envelope, request, response }: Arrival, body: Buffer): void {
     try {
-      this.#handler({ envelope, request, response, body, path, query });
+      this.#handler({ envelope, request, response, body });
     } catch (error) {
       this.#dependencies.logger.error('forwarded_request_failed', 'a forwarded request could not be handled', {
         reason: describeError(error),

@@ -1,6 +1,5 @@
 /** Requests that other replicas pass on: served like those of clients, but only when the session is here, and never passed on again. */
 import type { ForwardedRequest } from '../cluster/peer-listener.js';
-import { withToldHeaders } from '../cluster/passed-headers.js';
 import { background } from '../core/background.js';
 import { describeError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
@@ -26,8 +25,8 @@ export interface ForwardedDependencies {
 const NOT_OWNER = 421;
 
 export function serveForwarded(forwarded: ForwardedRequest, dependencies: ForwardedDependencies): void {
-  const { path, response } = forwarded;
-  const [, prefix = '', kind = ''] = path.split('/');
+  const { envelope, response } = forwarded;
+  const [, prefix = '', kind = ''] = envelope.path.split('/');
   const endpoint = dependencies.endpoint(prefix, kind);
   dependencies.onForwarded();
   // The configuration here may not know the route yet, or any more.
@@ -83,13 +82,13 @@ function serveIfHere(
   serveHere(endpoint, { ...here, onMoved: (body, left) => void left.then(() => follow(body)) });
 }
 
-function exchangeOf({ envelope, request, response, body, query }: ForwardedRequest): HttpExchange {
-  const { principal, ip, publicPrefix, flags = {} } = envelope;
+function exchangeOf({ envelope, request, response, body }: ForwardedRequest): HttpExchange {
+  const { principal, ip, publicPrefix, query, headers } = envelope;
   return {
     request,
     response,
     query,
-    caller: { principal, ip, headers: withToldHeaders(request.headers, flags) },
+    caller: { principal, ip, headers },
     headers: [],
     publicPrefix,
     ...(request.method === 'POST' ? { body } : {}),

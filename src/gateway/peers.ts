@@ -1,8 +1,7 @@
 /** The other replicas as this one reaches them: one HTTP client each, and the requests that are on their way there. */
-import { pipeTo, type ClientPipe } from '../cluster/client-pipe.js';
+import { ClientPipe, type PipeOutcome } from '../cluster/client-pipe.js';
 import type { Member } from '../cluster/fleet.js';
-import { Forwarder, type Peer } from '../cluster/forwarder.js';
-import { toldHeaders } from '../cluster/passed-headers.js';
+import { type ForwardFailure, Forwarder, type ForwardRequest, type Peer } from '../cluster/forwarder.js';
 import type { SealDependencies } from '../cluster/forward-seal.js';
 import type { TimerWheel } from '../core/timer-wheel.js';
 import type { Endpoint } from '../downstream/endpoints.js';
@@ -19,9 +18,54 @@ const CONNECT_TIMEOUT_MS = 1000;
 const PING_TIMEOUT_MS = 1000;
 const MAX_IDLE_SOCKETS = 256;
 
-interface OnItsWay {
+/** A request that is to be passed on. */
+export interface Passage {
+  readonly endpoint: Endpoint;
+  readonly exchange: HttpExchange;
+  /** Id of the session, if there is one. */
+  readonly session?: string;
+  /** What the peer has to know beside the request. */
+  readonly flags?: Readonly<Record<string, string>>;
+}
+
+class OnItsWay implements PipeOutcome {
   readonly pipe: ClientPipe;
   readonly isPost: boolean;
+  readonly #all: Set<OnItsWay>;
+  readonly #onOutcome: (outcome: ForwardOutcome) => void;
+
+  constructor(
+    { request, response, headers }: HttpExchange,
+    all: Set<OnItsWay>,
+    onOutcome: (outcome: ForwardOutcome) => void,
+  ) {
+    this.isPost = request.method === 'POST';
+    this.#all = all;
+    this.#onOutcome = onOutcome;
+    this.pipe = new ClientPipe(response, headers, this);
+    all.add(this);
+  }
+
+  onDone(): void {
+    this.#settle('answered');
+  }
+
+  onNotOwner(): void {
+    this.#settle('not-owner');
+  }
+
+  onFailure({ phase }: ForwardFailure): void {
+    this.#settle(phase === 'not-sent' ? 'not-sent' : phase === 'sent' ? 'lost' : 'answered');
+  }
+
+  forget(): void {
+    this.#all.delete(this);
+  }
+
+  #settle(outcome: ForwardOutcome): void {
+    this.forget();
+    this.#onOutcome(outcome);
+  }
 }
 
 export class Peers {
@@ -47,43 +91,17 @@ export class Peers {
   }
 
   /**
-   * @param flags What the peer has to know beside the request.
+   * @param onOutcome Called once; not before this has returned.
    * @throws {TypeError} it cannot be sent; nothing was
    */
-  forward(
-    member: Member,
-    { kind, door }: Endpoint,
-    exchange: HttpExchange,
-    flags: Readonly<Record<string, string>>,
-  ): Promise<ForwardOutcome> {
-    const { request, response, query, caller, publicPrefix, body } = exchange;
-    const method = request.method as 'GET' | 'POST' | 'DELETE';
-    const told = { ...toldHeaders(request.headers), ...flags };
-    const facts = { principal: caller.principal, ip: caller.ip, publicPrefix, flags: told };
-    return new Promise((resolve) => {
-      const settle = (outcome: ForwardOutcome): void => {
-        this.#requestsOf(member.id).delete(onItsWay);
-        resolve(outcome);
-      };
-      const pipe = pipeTo(response, exchange.headers, {
-        onDone: () => settle('answered'),
-        onNotOwner: () => settle('not-owner'),
-        onFailure: ({ phase }) => settle(phase === 'not-sent' ? 'not-sent' : phase === 'sent' ? 'lost' : 'answered'),
-      });
-      const onItsWay = { pipe, isPost: method === 'POST' };
-      this.#requestsOf(member.id).add(onItsWay);
-      const path = `/${door.prefix}/${kind}`;
-      try {
-        this.#forwarder.forward(
-          member,
-          { method, path, query, headers: request.headers, facts, ...(body === undefined ? {} : { body }) },
-          pipe,
-        );
-      } catch (error) {
-        this.#requestsOf(member.id).delete(onItsWay);
-        throw error;
-      }
-    });
+  forward(member: Member, passage: Passage, onOutcome: (outcome: ForwardOutcome) => void): void {
+    const onItsWay = new OnItsWay(passage.exchange, this.#requestsOf(member.id), onOutcome);
+    try {
+      this.#forwarder.forward(member, requestOf(passage), onItsWay.pipe);
+    } catch (error) {
+      onItsWay.forget();
+      throw error;
+    }
   }
 
   /** Whether the replica answers. */
@@ -129,4 +147,19 @@ export class Peers {
     }
     return client;
   }
+}
+
+function requestOf({ endpoint, exchange, session, flags }: Passage): ForwardRequest {
+  const { request, query, caller, publicPrefix, body } = exchange;
+  const facts = { principal: caller.principal, ip: caller.ip, publicPrefix };
+  return {
+    method: request.method as ForwardRequest['method'],
+    path: `/${endpoint.door.prefix}/${endpoint.kind}`,
+    query,
+    headers: request.headers,
+    facts: flags === undefined ? facts : { ...facts, flags },
+    ...(body === undefined ? {} : { body }),
+    // Its streams are opened once: only messages are worth remembering.
+    ...(session === undefined || body === undefined ? {} : { likeness: session }),
+  };
 }

@@ -5,6 +5,7 @@
 import type { Member } from '../cluster/fleet.js';
 import type { SessionKey } from '../cluster/session-directory.js';
 import { background } from '../core/background.js';
+import { describeError } from '../core/errors.js';
 import { readBody } from '../downstream/body.js';
 import { type Elsewhere, namedSession } from '../downstream/elsewhere.js';
 import { type Endpoint, isTaken } from '../downstream/endpoints.js';
@@ -16,7 +17,7 @@ import { OverloadedError } from '../protocol/session-errors.js';
 import { type OpenedSessionId, type SessionIds } from '../session/session-id.js';
 import { LRUCache } from 'lru-cache';
 import { answerLost } from './lost-request.js';
-import type { ForwardOutcome, Peers } from './peers.js';
+import type { ForwardOutcome, Passage, Peers } from './peers.js';
 import { MovableExchange } from './movable-exchange.js';
 import { sessionKey } from './session-copies.js';
 import { type Search, SessionLocator, type SessionLocatorDependencies } from './session-locator.js';
@@ -151,7 +152,7 @@ export class SessionFinder implements Elsewhere {
     const exchange = await this.#withBody(unread);
     if (exchange === undefined) return;
     for (const member of this.#locator.peersInTurn()) {
-      const outcome = await this.#forward(member, endpoint, exchange, { [Flag.open]: '1' });
+      const outcome = await this.#forward(member, { endpoint, exchange, flags: { [Flag.open]: '1' } });
       if (outcome === 'answered') return;
       if (outcome === 'lost') {
         answerLost(endpoint, exchange);
@@ -162,7 +163,48 @@ export class SessionFinder implements Elsewhere {
   }
 
   #findLater(endpoint: Endpoint, exchange: HttpExchange, id: string, bound: BoundId): void {
-    this.#bringLater(this.#find(endpoint, exchange, id, bound), exchange);
+    const member = this.#locator.guess(id, bound.opened);
+    if (member !== undefined && exchange.request.method === 'POST') this.#passOn(endpoint, exchange, id, bound, member);
+    else this.#bringLater(this.#find(exchange, this.#searchFor(endpoint, id, bound, exchange)), exchange);
+  }
+
+  /** The usual way of a message: at once to where its session was met last. Only when that fails, it is looked for. */
+  #passOn(endpoint: Endpoint, unread: HttpExchange, id: string, bound: BoundId, member: Member): void {
+    let isRead = false;
+    this.#searching += 1;
+    unread.response.on('close', () => {
+      if (!isRead) this.#searching -= 1;
+    });
+    readBody(unread, this.#dependencies.maxBodyBytes(), {
+      onBody: (body) => {
+        isRead = true;
+        this.#searching -= 1;
+        this.#passOnRead({ endpoint, exchange: { ...unread, body }, session: id }, bound, member);
+      },
+      onRefused: (error) => refuse(unread, error),
+    });
+  }
+
+  #passOnRead(passage: Passage & { readonly session: string }, bound: BoundId, member: Member): void {
+    const { endpoint, exchange, session } = passage;
+    const { peers, onForwarded, logger } = this.#dependencies;
+    onForwarded();
+    try {
+      peers.forward(member, passage, (outcome) => {
+        if (outcome === 'answered') {
+          // Nothing is left to be made of it.
+          this.#locator.met(session, member);
+          return;
+        }
+        const search = this.#searchFor(endpoint, session, bound, exchange);
+        if (!this.#isOver(search, exchange, member, outcome)) {
+          this.#bringLater(this.#find(exchange, search), exchange);
+        }
+      });
+    } catch (error) {
+      refuse(exchange, error);
+      logger.warn('forward_failed', 'a request could not be passed on', { reason: describeError(error) });
+    }
   }
 
   /** Whatever goes wrong, the client is answered. */
@@ -185,11 +227,11 @@ export class SessionFinder implements Elsewhere {
     }
   }
 
-  async #find(endpoint: Endpoint, unread: HttpExchange, id: string, bound: BoundId): Promise<void> {
+  async #find(unread: HttpExchange, search: Search): Promise<void> {
     const read = await this.#withBody(unread);
     if (read === undefined) return;
     let exchange = read;
-    const search = this.#searchFor(endpoint, id, bound, exchange);
+    const { endpoint, id } = search;
     while (!exchange.response.destroyed) {
       const place = await this.#locator.locate(search);
       if (exchange.response.destroyed) return;
@@ -223,29 +265,28 @@ export class SessionFinder implements Elsewhere {
   /** @returns whether that was the end of it */
   async #bring(search: Search, exchange: HttpExchange, member: Member, mayTake: boolean): Promise<boolean> {
     const { endpoint, id } = search;
-    const flags = {
-      ...(mayTake ? { [Flag.take]: '1' } : {}),
-      ...(exchange.isAnswerOpen === true ? { [Flag.greeted]: '1' } : {}),
-    };
-    const outcome = await this.#forward(member, endpoint, exchange, flags);
+    const isGreeted = exchange.isAnswerOpen === true;
+    const flags = { ...(mayTake ? { [Flag.take]: '1' } : {}), ...(isGreeted ? { [Flag.greeted]: '1' } : {}) };
+    const passage = { endpoint, exchange, session: id, ...(mayTake || isGreeted ? { flags } : {}) };
+    return this.#isOver(search, exchange, member, await this.#forward(member, passage));
+  }
+
+  /** Takes note of what became of a request that was passed on. @returns whether that was the end of it */
+  #isOver(search: Search, exchange: HttpExchange, member: Member, outcome: ForwardOutcome): boolean {
     if (outcome === 'answered') {
-      this.#locator.met(id, member);
+      this.#locator.met(search.id, member);
       return true;
     }
     this.#locator.missed(search, member, outcome === 'not-owner' ? 'not-owner' : 'unreachable');
     if (outcome !== 'lost' || exchange.request.method !== 'POST') return false;
-    answerLost(endpoint, exchange);
+    answerLost(search.endpoint, exchange);
     return true;
   }
 
-  #forward(
-    member: Member,
-    endpoint: Endpoint,
-    exchange: HttpExchange,
-    flags: Readonly<Record<string, string>>,
-  ): Promise<ForwardOutcome> {
-    this.#dependencies.onForwarded();
-    return this.#dependencies.peers.forward(member, endpoint, exchange, flags);
+  #forward(member: Member, passage: Passage): Promise<ForwardOutcome> {
+    const { peers, onForwarded } = this.#dependencies;
+    onForwarded();
+    return new Promise((resolve) => peers.forward(member, passage, resolve));
   }
 
   /** A client that comes back hears at once that it is expected, and waits on its stream. */

@@ -87,8 +87,8 @@ export class SessionLocator {
   async locate(search: Search): Promise<Place> {
     const { fence, memoryAwayMs, logger } = this.#dependencies;
     if (search.endpoint.door.holds(search.id)) return { kind: fence.isOpen ? 'here' : 'wait' };
-    const guess = this.#guess(search);
-    if (guess !== undefined) return { kind: 'peer', member: guess, mayTake: false };
+    const guess = this.guess(search.id, search.opened);
+    if (guess !== undefined && !search.tried.has(guess.id)) return { kind: 'peer', member: guess, mayTake: false };
     const awayMs = memoryAwayMs();
     if (awayMs > 0) return { kind: awayMs < HICCUP_MS ? 'wait' : 'unknown' };
     try {
@@ -100,13 +100,13 @@ export class SessionLocator {
   }
 
   /** Without asking anybody: where it was met last, or was opened. */
-  #guess({ id, opened, tried }: Search): Member | undefined {
+  guess(id: string, opened: OpenedSessionId): Member | undefined {
     const { fleet, ids, memoryAwayMs, isMemoryYoung } = this.#dependencies;
     const known = this.#owners.get(id);
     const isFromHere = opened.replica === ids.ownReplica;
     const member =
       known === undefined ? (isFromHere ? undefined : fleet.findByHash(opened.replica)) : fleet.find(known);
-    if (member === undefined || member.id === fleet.me.id || tried.has(member.id)) return undefined;
+    if (member === undefined || member.id === fleet.me.id) return undefined;
     // One whose heartbeat is not known may still be there when it is the memory that is away, or has just come back.
     return fleet.isLive(member.id) || memoryAwayMs() > 0 || isMemoryYoung() ? member : undefined;
   }

@@ -218,6 +218,16 @@ export class Fields implements ResponseHeaders {
     return found;
   }
 
+  pick(names: ReadonlySet<string>): string[] {
+    const slots = this.#slots;
+    const picked: string[] = [];
+    for (let slot = 0; slot < slots.length; slot += SLOTS_PER_FIELD) {
+      const name = this.#text.slice(slots[slot], slots[slot + 1]).toLowerCase();
+      if (names.has(name)) picked.push(name, this.#text.slice(slots[slot + 2], slots[slot + 3]));
+    }
+    return picked;
+  }
+
   #digit(position: number): number {
     return this.#text.charCodeAt(position) - 0x30;
   }

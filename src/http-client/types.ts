@@ -51,6 +51,8 @@ export interface ResponseHandler {
 export interface ResponseHeaders {
   /** @param name Lower case. @returns the value, several joined with `, `; undefined when absent */
   get(name: string): string | undefined;
+  /** @param names Lower case. @returns what there is of them: flat name, value, name, value ... */
+  pick(names: ReadonlySet<string>): string[];
 }
 
 export interface HttpCall {

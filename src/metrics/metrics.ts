@@ -34,7 +34,8 @@ const BREAKER_VALUES = { closed: 0, 'half-open': 1, open: 2 } as const;
 export class Metrics {
   readonly #registry = new Registry();
   readonly #routes = new Map<string, RouteMetrics>();
-  readonly #forwarded: Counter<'direction'>;
+  /** Plain numbers: each forwarded request is counted. */
+  readonly #forwarded = { in: 0, out: 0 };
   readonly #takeovers: Counter;
   /** Refusals by the name of the limit, which is one of the configuration or of a policy. */
   readonly #limited = new Map<string, number>();
@@ -47,13 +48,7 @@ export class Metrics {
     if (auditRecords !== undefined) this.#registerAudit(auditRecords);
     this.#registerRouteGauges(routeFacts);
     this.#registerConstants();
-    this.#forwarded = new Counter({
-      name: `${METRIC_PREFIX}forwarded_total`,
-      help: 'Requests passed on to other replicas (out), and taken from them (in).',
-      labelNames: ['direction'],
-      registers: [this.#registry],
-    });
-    for (const direction of ['in', 'out']) this.#forwarded.inc({ direction }, 0);
+    this.#registerForwarded();
     this.#takeovers = new Counter({
       name: `${METRIC_PREFIX}session_takeovers_total`,
       help: 'Sessions of other replicas that this one went on with.',
@@ -63,7 +58,7 @@ export class Metrics {
   }
 
   forwarded(direction: 'in' | 'out'): void {
-    this.#forwarded.inc({ direction });
+    this.#forwarded[direction] += 1;
   }
 
   sessionTaken(): void {
@@ -105,6 +100,19 @@ export class Metrics {
         counter.reset();
         for (const limit of configured()) counter.inc({ limit }, 0);
         for (const [limit, count] of this.#limited) counter.inc({ limit }, count);
+      },
+    });
+  }
+
+  #registerForwarded(): void {
+    const counter = new Counter({
+      name: `${METRIC_PREFIX}forwarded_total`,
+      help: 'Requests passed on to other replicas (out), and taken from them (in).',
+      labelNames: ['direction'] as const,
+      registers: [this.#registry],
+      collect: () => {
+        counter.reset();
+        for (const direction of ['in', 'out'] as const) counter.inc({ direction }, this.#forwarded[direction]);
       },
     });
   }

@@ -42,10 +42,10 @@ async function startRecordingPeer() {
 
 describe('a forwarded request', () => {
   test('arrives with its path, query, body, passed headers and verified caller, and with nothing else', async () => {
-    const { peer } = await startPeer(({ envelope, request, response, body, path, query }) => {
-      const { principal, ip, publicPrefix, flags, to, from } = envelope;
-      const facts = { principal, ip, publicPrefix, flags, to, from };
-      answerJson(response, { ...facts, headers: request.headers, body: body.toString(), path, query });
+    const { peer } = await startPeer(({ envelope, request, response, body }) => {
+      const { principal, ip, publicPrefix, flags, to, from, path, query } = envelope;
+      const facts = { principal, ip, publicPrefix, flags, to, from, path, query };
+      answerJson(response, { ...facts, headers: request.headers, body: body.toString() });
     });
     const headers = {
       'content-type': 'application/json',
@@ -83,6 +83,8 @@ describe('a forwarded request', () => {
         'x-twice': 'a, b',
         '7': 'a number',
         latin: 'caf\u00e9',
+        host: 'mcp.example',
+        'x-forwarded-for': '1.1.1.1',
       },
     });
   });
@@ -150,8 +152,8 @@ describe('through the edge', () => {
 
   test('answers without a body and errors of the owner pass as they are', async () => {
     const statuses = [202, 204, 400, 403, 404];
-    const { peer } = await startPeer(({ response, query }) =>
-      response.writeHead(Number(query), ['content-length', '0', 'www-authenticate', 'Bearer']).end(),
+    const { peer } = await startPeer(({ response, envelope }) =>
+      response.writeHead(Number(envelope.query), ['content-length', '0', 'www-authenticate', 'Bearer']).end(),
     );
     const edge = await startEdge(startForwarder(), peer);
     for (const status of statuses) {

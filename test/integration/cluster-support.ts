@@ -1,7 +1,7 @@
 /** Two replicas as far as forwarding goes: a peer that listens, and an edge in front of it with real clients. */
 import { createServer, type IncomingMessage, request as httpRequest, type ServerResponse } from 'node:http';
 import type { Principal } from '../../src/auth/principal.js';
-import { type ClientPipe, pipeTo } from '../../src/cluster/client-pipe.js';
+import { ClientPipe } from '../../src/cluster/client-pipe.js';
 import { type ForwardFailure, Forwarder, type ForwardRequest, type Peer } from '../../src/cluster/forwarder.js';
 import { type ForwardedRequest, PeerListener } from '../../src/cluster/peer-listener.js';
 import { ClusterSecrets } from '../../src/cluster/secrets.js';
@@ -128,7 +128,7 @@ export interface Edge {
 export async function startEdge(forwarder: Forwarder, peer: Peer): Promise<Edge> {
   const edge = { pipes: [] as ClientPipe[], failures: [] as ForwardFailure[] };
   const answer = (request: IncomingMessage, response: ServerResponse, body: Buffer): void => {
-    const pipe = pipeTo(response, ['access-control-allow-origin', 'https://app.example'], {
+    const pipe = new ClientPipe(response, ['access-control-allow-origin', 'https://app.example'], {
       onNotOwner: () => response.writeHead(503, ['content-length', '0']).end(),
       onFailure: (failure) => {
         edge.failures.push(failure);

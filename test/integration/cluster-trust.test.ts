@@ -1,9 +1,9 @@
 /** What makes a forwarded request one of ours: requests as an attacker on the network between replicas would send them. */
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ForwardContext } from '../../src/cluster/forward-context.js';
 import { ForwardSigner } from '../../src/cluster/forward-seal.js';
 import type { Peer } from '../../src/cluster/forwarder.js';
-import { passedHeaders, renderLines } from '../../src/cluster/passed-headers.js';
 import { systemClock } from '../../src/core/clock.js';
 import type { HttpClient } from '../../src/http-client/client.js';
 import type { HttpRequest } from '../../src/http-client/types.js';
@@ -20,8 +20,8 @@ let client: HttpClient;
 
 beforeEach(async () => {
   handled = [];
-  const started = await startPeer(({ response, path, body }) => {
-    handled.push(`${path} ${body.toString()}`);
+  const started = await startPeer(({ response, envelope, body }) => {
+    handled.push(`${envelope.path} ${body.toString()}`);
     response.writeHead(200, ['content-length', '0']).end();
   });
   ({ peer } = started);
@@ -35,15 +35,10 @@ afterEach(async () => {
 
 /** One genuine request, as it stands on the wire. */
 function genuine({ body = BODY, to = 'owner', secret = 's', offsetMs = 0 } = {}): HttpRequest & { headers: string } {
-  const passed = passedHeaders({ 'mcp-session-id': 'mine', 'content-type': 'application/json' });
-  const signer = new ForwardSigner('edge', { keys: keysOf(secret), clock: clockOff(offsetMs) });
-  const head = { method: 'POST', path: '/sumit/mcp', query: 'a=b' };
-  return {
-    method: 'POST',
-    path: PATH,
-    headers: renderLines(passed) + signer.sign(head, passed, to, requestOf().facts, body),
-    body,
-  };
+  const headers = { 'mcp-session-id': 'mine', 'content-type': 'application/json' };
+  const head = { method: 'POST', path: '/sumit/mcp', query: 'a=b', headers, facts: requestOf().facts } as const;
+  const signer = new ForwardSigner({ keys: keysOf(secret), clock: clockOff(offsetMs) });
+  return { method: 'POST', path: PATH, headers: signer.sign(new ForwardContext('edge', to, head), body), body };
 }
 
 async function statusOf(request: HttpRequest): Promise<number> {
@@ -70,7 +65,7 @@ describe('refused is a request', () => {
   test('without our headers', async () => {
     await expectRefused({ method: 'GET', path: '/ping', headers: '' });
     await expectRefused({ ...genuine(), headers: '' });
-    await expectRefused({ ...genuine(), headers: genuine().headers.replace(/x-mcp-gateway-mac.*\r\n/, '') });
+    await expectRefused({ ...genuine(), headers: genuine().headers.replace(/x-mcp-gateway-seal.*\r\n/, '') });
     await expectRefused({ ...genuine(), headers: genuine().headers.replace(/x-mcp-gateway-forward.*\r\n/, '') });
   });
 
@@ -87,17 +82,17 @@ describe('refused is a request', () => {
     await expectRefused({ ...genuine(), ...change });
   });
 
-  test('with any change in its envelope, MAC or passed headers', async () => {
+  test('with any change in its envelope or seal', async () => {
     const { headers } = genuine();
-    const envelopeAt = headers.indexOf('x-mcp-gateway-forward: ') + 'x-mcp-gateway-forward: '.length;
     const flip = (at: number): string =>
       headers.slice(0, at) + (headers[at] === 'A' ? 'B' : 'A') + headers.slice(at + 1);
-    for (const at of [envelopeAt, envelopeAt + 40, headers.length - 10]) {
+    const envelopeAt = headers.indexOf('{');
+    const sealAt = headers.indexOf('x-mcp-gateway-seal: ') + 'x-mcp-gateway-seal: '.length;
+    for (const at of [envelopeAt, envelopeAt + 40, sealAt, sealAt + 12, headers.length - 10]) {
       await expectRefused({ ...genuine(), headers: flip(at) });
     }
     await expectRefused({ ...genuine(), headers: headers.replace('mine', 'hers') });
-    await expectRefused({ ...genuine(), headers: headers.replace('mcp-session-id: mine\r\n', '') });
-    await expectRefused({ ...genuine(), headers: headers.replace(';mcp-session-id,', ';') });
+    await expectRefused({ ...genuine(), headers: headers.replace('"mcp-session-id":"mine",', '') });
   });
 
   test('of another secret, for another replica, or of another time', async () => {

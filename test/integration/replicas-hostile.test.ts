@@ -242,7 +242,7 @@ test('a replica at the address of one that is gone keeps its requests', async ()
       body: Buffer.from('{}'),
     };
     const endpoint = { kind: 'mcp', door: { prefix: 'sumit' } } as Endpoint;
-    const outcome = peers.forward(member, endpoint, exchange, {});
+    const outcome = new Promise((resolve) => peers.forward(member, { endpoint, exchange }, resolve));
     await waitFor('the request', () => handled.length === 1, PATIENCE_MS);
     peers.giveUp({ ...member, id: 'old' });
     handled[0]?.();

@@ -1,10 +1,11 @@
+import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Fleet, type Heartbeat, type Member } from '../../../src/cluster/fleet.js';
 import type { Endpoint, EndpointKind } from '../../../src/downstream/endpoints.js';
 import type { HttpExchange } from '../../../src/downstream/http-exchange.js';
 import { Fence } from '../../../src/gateway/fence.js';
-import type { ForwardOutcome, Peers } from '../../../src/gateway/peers.js';
+import type { ForwardOutcome, Passage, Peers } from '../../../src/gateway/peers.js';
 import { sessionKey } from '../../../src/gateway/session-copies.js';
 import { Flag, SessionFinder } from '../../../src/gateway/session-finder.js';
 import { encodeState } from '../../../src/gateway/session-state.js';
@@ -49,6 +50,7 @@ let leased: Set<string>;
 let awayMs: number;
 let isYoung: boolean;
 let isDraining: boolean;
+let isUnsendable: boolean;
 let finder: SessionFinder;
 
 beforeEach(async () => {
@@ -63,6 +65,7 @@ beforeEach(async () => {
   awayMs = 0;
   isYoung = false;
   isDraining = false;
+  isUnsendable = false;
   fence = new Fence();
   const logger = new RecordingLogger();
   const journals = new MemoryJournals();
@@ -94,9 +97,11 @@ beforeEach(async () => {
     onTaken: () => {},
   });
   const peers = {
-    forward: async ({ id }: Member, _endpoint: Endpoint, _exchange: HttpExchange, flags: Record<string, string>) => {
+    forward: ({ id }: Member, { flags = {} }: Passage, onOutcome: (outcome: ForwardOutcome) => void) => {
+      if (isUnsendable) throw new TypeError('illegal request path');
       forwards.push({ to: id, flags });
-      return outcomes.get(id)?.shift() ?? 'answered';
+      const outcome = outcomes.get(id)?.shift() ?? 'answered';
+      queueMicrotask(() => onOutcome(outcome));
     },
   };
   finder = new SessionFinder({
@@ -312,6 +317,63 @@ describe('a session of another replica', () => {
     await settle();
     expect(to()).toEqual(['b', 'c']);
   });
+});
+
+describe('a message that is still being read', () => {
+  /** Sends the head alone. @returns what the client goes on with */
+  function askSlowly(id: string): { readonly body: EventEmitter; readonly response: FakeResponse } {
+    const body = Object.assign(new EventEmitter(), { method: 'POST', headers: { 'mcp-session-id': id } });
+    const response = new FakeResponse();
+    const exchange: HttpExchange = {
+      request: Object.assign(body, { resume: () => {} }) as unknown as IncomingMessage,
+      response: response as unknown as ServerResponse,
+      query: '',
+      caller: { principal: ALICE, ip: '', headers: {} },
+      headers: [],
+      publicPrefix: `/${PREFIX}`,
+    };
+    expect(finder.takes(endpoint(), exchange)).toBe(true);
+    return { body, response };
+  }
+
+  test('counts as one that looks for its session, and is passed on when it is whole', async () => {
+    const { body } = askSlowly(mint('b'));
+    await settle();
+    expect(finder.searching).toBe(1);
+    expect(to()).toEqual([]);
+    body.emit('data', Buffer.from('{}'));
+    body.emit('end');
+    await settle();
+    expect(finder.searching).toBe(0);
+    expect(to()).toEqual(['b']);
+  });
+
+  test('of a client that goes away before its end is forgotten', async () => {
+    const { response } = askSlowly(mint('b'));
+    response.destroy();
+    await settle();
+    expect(finder.searching).toBe(0);
+    expect(to()).toEqual([]);
+  });
+
+  test('and is larger than it may be is refused, once', async () => {
+    const { body, response } = askSlowly(mint('b'));
+    body.emit('data', Buffer.alloc(1001));
+    body.emit('end');
+    response.emit('close');
+    await settle();
+    expect(response.status).toBe(413);
+    expect(finder.searching).toBe(0);
+    expect(to()).toEqual([]);
+  });
+});
+
+test('a message that cannot be passed on is refused', async () => {
+  isUnsendable = true;
+  const { response } = ask(mint('b'));
+  await settle();
+  expect(response.status).toBe(500);
+  expect(finder.searching).toBe(0);
 });
 
 describe('a session whose owner is gone', () => {

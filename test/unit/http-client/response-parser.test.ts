@@ -293,7 +293,9 @@ test('reads one response after another', () => {
     parser.start();
     const bytes = Buffer.from(`${OK}keep-alive: max=3, timeout=7\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
     expect(parser.next(bytes, 0, bytes.length)).toBe('head');
-    expect(parser.takeHead().get('content-length')).toBe(String(body.length));
+    const head = parser.takeHead();
+    expect(head.get('content-length')).toBe(String(body.length));
+    expect(head.pick(new Set(['keep-alive', 'x-other']))).toEqual(['keep-alive', 'max=3, timeout=7']);
     expect(parser.keepAliveHintMs).toBe(7000);
     expect(parser.next(bytes, parser.offset, bytes.length)).toBe('data');
     expect(parser.takeData().toString()).toBe(body);
