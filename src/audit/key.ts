@@ -2,7 +2,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { AuditKeyError } from './errors.js';
-import { KeyedHash } from './keyed-hash.js';
+import { KeyedHash } from '../core/keyed-hash.js';
 
 /** The secret of an audit trail, and the keyed hashes made with it. */
 export class AuditKey {

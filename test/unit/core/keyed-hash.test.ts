@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { KeyedHash } from '../../../src/audit/keyed-hash.js';
+import { KeyedHash } from '../../../src/core/keyed-hash.js';
 
 const expected = (key: Buffer, data: string | Uint8Array) => createHmac('sha256', key).update(data).digest('hex');
 
