@@ -1,41 +1,32 @@
 /**
- * Joins one client session to its upstream session, both ways: every request becomes an exchange, every answer finds its own,
- * what the server says unasked finds the right stream, and a loss on one side is told to the other.
+ * Joins one client session to its upstream session, both ways: each message goes to the part that knows what becomes of it, and a loss
+ * on one side is told to the other. Of all its parts, this one alone is known to those who keep, move and end sessions.
  */
 import { background } from '../core/background.js';
 import type { LogFields, Logger } from '../core/logger.js';
-import type { Timer } from '../core/timer-wheel.js';
 import type { Caller, ClientSession } from '../downstream/client-session.js';
 import { SessionStreams } from '../downstream/session-streams.js';
 import { encodeRetry } from '../downstream/sse-encode.js';
-import { emptyResponse, ownNotification } from '../protocol/json-rpc.js';
+import { ownNotification } from '../protocol/json-rpc.js';
 import type { Message, RequestId } from '../protocol/message.js';
 import { Method } from '../protocol/methods.js';
-import { SessionMovedError, SessionProtocolError, SessionUnknownError } from '../protocol/session-errors.js';
 import { type ClientStream, type Delivery, NOBODY, type UpstreamError } from '../protocol/transport.js';
 import type { ManagedSession } from '../session/session-manager.js';
 import type { SessionRecord } from '../session/session-record.js';
-import { CircuitOpenError, UpstreamFailedError } from '../upstream/errors.js';
+import { UpstreamFailedError } from '../upstream/errors.js';
 import { UpstreamSession, type UpstreamSessionListener } from '../upstream/upstream-session.js';
-import { failureAnswer } from './answers.js';
-import { Exchange, type ExchangeOutcome, type ExchangeOwner, type Timing } from './exchange.js';
-import { Exchanges } from './exchanges.js';
-import { forwardedHeaders } from './forwarded-headers.js';
-import { judge, type Verdict } from './gate.js';
-import type { Grant } from './grant.js';
-import { lostHandshake, ownHandshake } from './returning-client.js';
-import type { Route } from './route.js';
-import type { CallContext, ClientInfo, GateContext } from './ruling.js';
-import { clientInfoOf } from './client-info.js';
+import { ClientHandshake, type GreetingSession } from './client-handshake.js';
+import { ClientRequests } from './client-requests.js';
 import type { ContinuedSession } from './continued-session.js';
-import type { SessionState } from './session-state.js';
-import { type MovingSession, SessionTenure } from './session-tenure.js';
+import { ExchangeRunner } from './exchange-runner.js';
+import { forwardedHeaders } from './forwarded-headers.js';
+import type { ClientRequest } from './gate.js';
+import type { Route } from './route.js';
+import type { CallContext, GateContext } from './ruling.js';
 import { ServerMessages, type ServedSession } from './server-messages.js';
 import { type QuestionedSession, ServerQuestions } from './server-questions.js';
-import { withId, withRequestId } from './server-requests.js';
-import { countsAgainstUpstream } from './upstream-verdict.js';
-
-type Request = Message & { readonly id: RequestId; readonly method: string };
+import type { SessionState } from './session-state.js';
+import { type MovingSession, SessionTenure } from './session-tenure.js';
 
 /** How soon a client is to come back whose session goes on at another replica, in milliseconds. */
 const MOVED_RETRY_MS = 20;
@@ -45,7 +36,7 @@ export class Bridge
     ClientSession,
     ManagedSession,
     UpstreamSessionListener,
-    ExchangeOwner,
+    GreetingSession,
     MovingSession,
     ServedSession,
     QuestionedSession
@@ -56,23 +47,14 @@ export class Bridge
   readonly #route: Route;
   readonly #logger: Logger;
   readonly #upstream: UpstreamSession;
-  readonly #exchanges = new Exchanges();
+  readonly #handshake: ClientHandshake;
+  readonly #requests: ClientRequests;
+  readonly #runner: ExchangeRunner;
   readonly #serverMessages: ServerMessages;
   readonly #tenure: SessionTenure;
-  /** Self-reported. */
-  #client: ClientInfo | undefined;
-  #lastContext: GateContext | undefined;
   #wasDetached = false;
-  #isInitializing = false;
-  #isPressed = false;
-  #isLosing = false;
-  #isRetiring = false;
   /** The client was told of changed tools while it was away, and need not be told again. */
   #hasUnreadChange = false;
-  /** Requests that wait for their verdict. */
-  #judging = 0;
-  /** The client may go on without a handshake, in this revision. */
-  #returningVersion: string | undefined;
 
   /** @param continued What another replica left of it. */
   constructor(record: SessionRecord, route: Route, continued?: ContinuedSession) {
@@ -80,16 +62,23 @@ export class Bridge
     this.#route = route;
     this.#logger = route.logger;
     this.streams = new SessionStreams(record.id, route.streamOptions, this);
-    this.#tenure = new SessionTenure(this, route.copies, route.logger);
-    this.#upstream = new UpstreamSession(route.upstream, this, continued?.upstream);
-    this.questions = new ServerQuestions(this, route.timers, route.upstream.options.timeouts.totalMs);
-    this.#serverMessages = new ServerMessages(route, this, this.#exchanges, this.questions);
+    const tenure = new SessionTenure(this, route.copies, route.logger);
+    const upstream = new UpstreamSession(route.upstream, this, continued?.upstream);
+    const questions = new ServerQuestions(this, route.timers, route.upstream.options.timeouts.totalMs);
+    const handshake = new ClientHandshake(route, this, upstream, continued?.client);
+    this.#tenure = tenure;
+    this.#upstream = upstream;
+    this.questions = questions;
+    this.#handshake = handshake;
+    const runner = new ExchangeRunner(route, { record, handshake, upstream, questions, tenure });
+    this.#runner = runner;
+    this.#requests = new ClientRequests(route, { record, handshake, runner, tenure });
+    this.#serverMessages = new ServerMessages(route, this, runner.exchanges, questions);
     if (continued !== undefined) this.#continue(continued);
   }
 
   #continue(continued: ContinuedSession): void {
     this.record.protocolVersion = continued.upstream.protocolVersion;
-    this.#client = continued.client;
     this.#tenure.continue(continued);
   }
 
@@ -102,20 +91,20 @@ export class Bridge
   }
 
   get inFlight(): number {
-    return this.#exchanges.size;
+    return this.#runner.inFlight;
   }
 
   get lastContext(): GateContext | undefined {
-    return this.#lastContext;
+    return this.#requests.lastContext;
   }
 
   get logFields(): LogFields {
     return { session: this.record.label, route: this.#route.prefix };
   }
 
-  /** The client comes back from a session it cannot name: it will not initialize again, so that is done for it when it has to be. */
+  /** The client comes back from a session it cannot name. */
   returns(protocolVersion: string): void {
-    this.#returningVersion = protocolVersion;
+    this.#handshake.returns(protocolVersion);
   }
 
   // From the client.
@@ -123,7 +112,7 @@ export class Bridge
   receive(message: Message, stream: ClientStream, caller: Caller): void {
     switch (message.kind) {
       case 'request':
-        this.#takeRequest(message as Request, stream, caller);
+        this.#requests.receive(message as ClientRequest, stream, caller);
         return;
       case 'notification':
         this.#receiveNotification(message, caller);
@@ -132,6 +121,15 @@ export class Bridge
         if (this.questions.answered(message)) return;
         this.#logger.debug('stray_response', 'dropped an answer to nothing', this.logFields);
     }
+  }
+
+  #receiveNotification(message: Message, caller: Caller): void {
+    if (message.method === Method.cancelled) {
+      this.#runner.cancel(message);
+      return;
+    }
+    this.#handshake.expectMade();
+    this.#upstream.send(message, NOBODY, forwardedHeaders(this.#route.upstream.options.forwardHeaders, caller.headers));
   }
 
   detached(): void {
@@ -149,14 +147,7 @@ export class Bridge
   }
 
   pressed(isPressed: boolean): void {
-    this.#isPressed = isPressed;
-    if (isPressed) {
-      this.#upstream.pause();
-      this.#exchanges.pause();
-    } else {
-      this.#upstream.resume();
-      this.#exchanges.resume();
-    }
+    this.#runner.pressed(isPressed);
   }
 
   close(reason: string): void {
@@ -168,7 +159,7 @@ export class Bridge
   get state(): SessionState | undefined {
     const upstream = this.#upstream.record;
     const { kind, openedAtMs } = this.record;
-    return upstream === undefined ? undefined : { kind, openedAtMs, upstream, client: this.#client };
+    return upstream === undefined ? undefined : { kind, openedAtMs, upstream, client: this.#handshake.client };
   }
 
   /**
@@ -193,7 +184,7 @@ export class Bridge
   }
 
   get isBusy(): boolean {
-    return this.#exchanges.size + this.#judging > 0;
+    return this.#runner.inFlight + this.#requests.judging > 0;
   }
 
   letGo(): void {
@@ -208,17 +199,18 @@ export class Bridge
 
   /** Takes no more requests; those under way may finish, and what they ask the client may be answered. */
   retire(): void {
-    this.#isRetiring = true;
+    this.#requests.refuseMore();
   }
 
   /** Nothing is under way, and the client has what there was to say. */
   get isQuiet(): boolean {
-    return this.#exchanges.size === 0 && this.streams.isCaughtUp;
+    return this.#runner.inFlight === 0 && this.streams.isCaughtUp;
   }
 
   /** Who speaks here: as in the last request, or as the session was opened. */
   get context(): CallContext {
-    if (this.#lastContext !== undefined) return { ...this.#lastContext, nowMs: Date.now() };
+    const { lastContext } = this.#requests;
+    if (lastContext !== undefined) return { ...lastContext, nowMs: Date.now() };
     return { caller: { principal: this.record.principal, ip: '', headers: {} }, client: undefined, nowMs: Date.now() };
   }
 
@@ -227,189 +219,6 @@ export class Bridge
     if (!this.#upstream.isInitialized || (isAway && this.#hasUnreadChange)) return;
     this.#hasUnreadChange = isAway;
     this.streams.general.send(ownNotification(Method.toolsChanged, {}));
-  }
-
-  /** Refusals are measured here; everything that is answered, where it is. */
-  #takeRequest(request: Request, stream: ClientStream, caller: Caller): void {
-    const timing: Timing = { arrivedAtMs: this.#route.requestClock.arrivedAtMs, waitedMs: 0 };
-    try {
-      if (this.#isRetiring) throw new SessionUnknownError();
-      const { departed } = this.#tenure;
-      if (departed !== undefined && request.method !== Method.ping) throw new SessionMovedError(departed);
-      this.#receiveRequest(request, stream, caller, timing);
-    } catch (error) {
-      if (!(error instanceof SessionMovedError)) this.#route.requestRefused(request.method, error, timing);
-      throw error;
-    }
-  }
-
-  #receiveRequest(request: Request, stream: ClientStream, caller: Caller, timing: Timing): void {
-    if (!this.#upstream.isInitialized && this.#refusesBeforeHandshake(request)) {
-      stream.answer(emptyResponse(request.id));
-      this.#route.requestAnsweredHere(request.method, 'ok', timing);
-      return;
-    }
-    if (request.method === Method.initialize) this.#expectFirstHandshake(request);
-    const context = this.#contextOf(request, caller);
-    const verdict = judge(this.#route.rules, request, context);
-    if (!(verdict instanceof Promise)) this.#proceed(verdict, request, stream, context, timing);
-    else background(this.#proceedLater(verdict, request, stream, context, timing), this.#logger, 'request_failed');
-  }
-
-  #contextOf(request: Request, caller: Caller): GateContext {
-    // Only conditions of a policy ask for it.
-    const isAsked = request.method === Method.initialize && this.#route.rules.policy !== undefined;
-    if (isAsked) this.#client = clientInfoOf(request);
-    const context: GateContext = {
-      caller,
-      client: this.#client,
-      nowMs: Date.now(),
-      era: 'legacy',
-      session: this.record,
-    };
-    this.#lastContext = context;
-    return context;
-  }
-
-  /** After a wait nobody is there to catch: the refusal is an answer like any other. */
-  async #proceedLater(
-    coming: Promise<Verdict>,
-    request: Request,
-    stream: ClientStream,
-    context: GateContext,
-    timing: Timing,
-  ): Promise<void> {
-    this.#judging += 1;
-    const verdict = await coming.finally(() => {
-      this.#judging -= 1;
-    });
-    try {
-      if (request.method === Method.initialize) this.#expectFirstHandshake(request);
-      this.#proceed(verdict, request, stream, context, timing);
-    } catch (error) {
-      stream.refuse(request.id, error);
-      this.#route.requestRefused(request.method, error, timing);
-      if (request.method === Method.initialize && !this.#upstream.isInitialized) this.#closeUnopened();
-    }
-    this.#tenure.departIfQuiet();
-  }
-
-  #proceed(verdict: Verdict, request: Request, stream: ClientStream, context: GateContext, timing: Timing): void {
-    switch (verdict.kind) {
-      case 'error':
-        throw verdict.error;
-      case 'refuse':
-        stream.answer(verdict.refusal.answer, verdict.refusal.hints);
-        this.#route.requestDenied(request.method, verdict.refusal, timing);
-        return;
-      case 'pass':
-        this.#admit(request, stream, { rules: verdict.rules, note: verdict.note, context }, timing);
-    }
-  }
-
-  #admit(request: Request, stream: ClientStream, grant: Grant, timing: Timing): void {
-    const { upstream, admission } = this.#route;
-    try {
-      if (this.record.isClosed) throw new SessionUnknownError();
-      admission.enter(upstream, request.id);
-    } catch (error) {
-      grant.note?.write('error');
-      throw error;
-    }
-    if (!upstream.breaker.tryPass()) {
-      admission.leave(upstream);
-      grant.note?.write('upstream_failed');
-      this.#answerCircuitOpen(request, stream);
-      this.#route.requestAnsweredHere(request.method, 'upstream_failed', timing);
-      return;
-    }
-    // Only now: a handshake that was refused for want of room may be tried again.
-    if (request.method === Method.initialize) this.#isInitializing = true;
-    this.#send(request, this.#register(request, stream, grant, timing), grant);
-  }
-
-  #send(request: Request, exchange: Exchange, grant: Grant): void {
-    const { options } = this.#route.upstream;
-    const outgoing = exchange.upstreamId === request.id ? request : withId(request, exchange.upstreamId);
-    const headers = forwardedHeaders(options.forwardHeaders, grant.context.caller.headers);
-    exchange.call = this.#upstream.send(outgoing, exchange, headers);
-    exchange.sent();
-    if (exchange.isSettled) exchange.call.abort();
-    else if (this.#isPressed) exchange.call.pause();
-  }
-
-  /**
-   * @returns true when the request is a ping, which needs no server
-   * @throws {SessionProtocolError} nothing but `initialize` and pings may come first
-   */
-  #refusesBeforeHandshake(request: Request): boolean {
-    if (request.method === Method.ping) return true;
-    if (request.method === Method.initialize && !this.#isInitializing) return false;
-    this.#goOnUninitialized(request.id);
-    return false;
-  }
-
-  /** @throws {SessionProtocolError} unless the client believes that it has done its part */
-  #goOnUninitialized(id?: RequestId): void {
-    if (this.#returningVersion === undefined || this.#isInitializing) {
-      throw new SessionProtocolError('the session is not initialized', id);
-    }
-    this.#initializeFor(this.#returningVersion);
-  }
-
-  #initializeFor(protocolVersion: string): void {
-    const { upstream, sessions } = this.#route;
-    const kind = upstream.candidates[0] ?? 'streamable-http';
-    const initialize = lostHandshake(sessions.sessions, this.record) ?? ownHandshake(protocolVersion);
-    const { fingerprint: server } = upstream;
-    this.#upstream.continue({
-      handshake: { initialize, state: [] },
-      kind,
-      protocolVersion,
-      sessionId: undefined,
-      server,
-    });
-    this.onInitialized(protocolVersion);
-  }
-
-  #expectFirstHandshake(request: Request): void {
-    if (this.#upstream.isInitialized || this.#isInitializing) {
-      throw new SessionProtocolError('this session is initialized already', request.id);
-    }
-  }
-
-  #answerCircuitOpen(request: Request, stream: ClientStream): void {
-    const error = new CircuitOpenError(this.#route.upstream.breaker.retryAfterMs);
-    stream.answer(failureAnswer(request.id, request.method, error));
-    if (request.method === Method.initialize) this.#closeUnopened();
-  }
-
-  #register(request: Request, stream: ClientStream, grant: Grant, timing: Timing): Exchange {
-    const upstreamId = this.#exchanges.upstreamIdFor(request.id);
-    const { timeouts } = this.#route.upstream.options;
-    const exchange = new Exchange(this, request, upstreamId, stream, timeouts, grant, timing);
-    this.#exchanges.add(exchange);
-    this.#tenure.asked(request.id, request.method);
-    return exchange;
-  }
-
-  #receiveNotification(message: Message, caller: Caller): void {
-    if (message.method === Method.cancelled) {
-      this.#receiveCancellation(message);
-      return;
-    }
-    if (!this.#upstream.isInitialized) this.#goOnUninitialized();
-    this.#upstream.send(message, NOBODY, forwardedHeaders(this.#route.upstream.options.forwardHeaders, caller.headers));
-  }
-
-  /** Only the client's own requests can be cancelled; of several with one id, the newest. */
-  #receiveCancellation(message: Message): void {
-    const target = message.requestId === undefined ? undefined : this.#exchanges.byClientId(message.requestId);
-    // The handshake must not be cancelled, says the specification.
-    if (target === undefined || target.method === Method.initialize) return;
-    const outgoing = target.upstreamId === target.clientId ? message : withRequestId(message, target.upstreamId);
-    this.#upstream.send(outgoing, NOBODY);
-    target.cancelled();
   }
 
   // From the upstream.
@@ -464,61 +273,15 @@ export class Bridge
       ...this.logFields,
       reason: error.message,
     });
-    // A stream that ends is no failed call: whether the upstream is well shows when it is asked again.
-    this.#isLosing = true;
-    this.#exchanges.fail(error);
-    this.#isLosing = false;
+    this.#runner.fail(error);
     this.questions.clear();
     if (this.#route.upstream.options.onLoss === 'close') this.close('the upstream session was lost');
-  }
-
-  // What exchanges need.
-
-  settled(exchange: Exchange, outcome: ExchangeOutcome, error: UpstreamError | undefined): void {
-    const { admission, upstream } = this.#route;
-    this.#exchanges.remove(exchange);
-    admission.leave(upstream);
-    exchange.grant.note?.write(outcome);
-    if (outcome === 'ok' || outcome === 'error') upstream.succeeded();
-    else if (error !== undefined && !this.#isLosing && countsAgainstUpstream(error)) upstream.failed();
-    if (outcome === 'cancelled') this.#tenure.cancelled(exchange.clientId);
-    this.#handshakeSettled(exchange, outcome);
-  }
-
-  #handshakeSettled(exchange: Exchange, outcome: ExchangeOutcome): void {
-    if (exchange.method !== Method.initialize) return;
-    // A server that was replaced by one of the stateless revision refuses every handshake.
-    if (outcome === 'error') this.#route.stateless.doubt();
-    this.#endHandshake();
-  }
-
-  closed({ method }: Exchange, outcome: ExchangeOutcome, durationMs: number, overheadMs: number): void {
-    this.#route.requestClosed(method, outcome, durationMs, overheadMs);
-    this.#tenure.departIfQuiet();
-  }
-
-  timedOut(exchange: Exchange): void {
-    const params = { requestId: exchange.upstreamId, reason: 'timed out' };
-    if (this.#upstream.isInitialized) this.#upstream.send(ownNotification(Method.cancelled, params), NOBODY);
-    exchange.call?.abort();
-  }
-
-  isWaitingForClient(): boolean {
-    return this.questions.size > 0;
-  }
-
-  now(): number {
-    return this.#route.clock.now();
-  }
-
-  schedule(delayMs: number, callback: () => void): Timer {
-    return this.#route.timers.schedule(delayMs, callback);
   }
 
   // What the session manager says.
 
   idle(): void {
-    if (this.#exchanges.size > 0 || this.questions.size > 0) return;
+    if (this.#runner.inFlight > 0 || this.questions.size > 0) return;
     background(this.#upstream.park(), this.#logger, 'park_failed');
   }
 
@@ -528,7 +291,7 @@ export class Bridge
     }
     this.#route.noteSession('session_close', this.record, reason);
     this.#tenure.remove();
-    if (this.#exchanges.size > 0) this.endExchanges(new UpstreamFailedError('the session was closed', 'unknown'));
+    if (this.#runner.inFlight > 0) this.endExchanges(new UpstreamFailedError('the session was closed', 'unknown'));
     this.questions.clear();
     this.streams.closeAll();
     background(this.#upstream.close(), this.#logger, 'upstream_close_failed');
@@ -536,18 +299,6 @@ export class Bridge
   }
 
   endExchanges(error: UpstreamError): void {
-    // Not the upstream's fault.
-    this.#isLosing = true;
-    this.#exchanges.end(error);
-  }
-
-  #endHandshake(): void {
-    this.#isInitializing = false;
-    if (!this.#upstream.isInitialized) this.#closeUnopened();
-  }
-
-  /** On Streamable HTTP a session that never opened has no id the client could use. */
-  #closeUnopened(): void {
-    if (this.record.kind === 'streamable-http') queueMicrotask(() => this.close('it was never initialized'));
+    this.#runner.end(error);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * One request of a client and its one terminal reply: the upstream's answer, or ours when there is none by the deadline.
- * Knows nothing of transports; where it is registered is the bridge's business.
+ * Knows nothing of transports; where it is registered is its owner's business.
  */
 import type { Timer } from '../core/timer-wheel.js';
 import type { Message, ProgressToken, RequestId } from '../protocol/message.js';

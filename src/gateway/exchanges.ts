@@ -1,6 +1,6 @@
 /**
  * The exchanges of one session that are under way, and everything by which one of them is found.
- * Ids pass unchanged; only one that is in flight already is replaced by ours. What becomes of an exchange is the bridge's business.
+ * Ids pass unchanged; only one that is in flight already is replaced by ours. What becomes of an exchange is not decided here.
  */
 import type { ProgressToken, RequestId } from '../protocol/message.js';
 import type { UpstreamError } from '../protocol/transport.js';

@@ -10,7 +10,7 @@ import { denial, limitRefusal, type Refusal } from './denials.js';
 import { isUngoverned, type RouteRules } from './rules.js';
 import { effectiveRole, type GateContext, rule, type Ruling } from './ruling.js';
 
-type Request = Message & { readonly id: RequestId; readonly method: string };
+export type ClientRequest = Message & { readonly id: RequestId; readonly method: string };
 
 /** What becomes of a request. `note` must be written once its outcome is known. */
 export type Verdict =
@@ -19,7 +19,7 @@ export type Verdict =
   | { readonly kind: 'error'; readonly error: Error };
 
 /** @returns at once unless the store of a limit has to wait */
-export function judge(rules: RouteRules, request: Request, context: GateContext): Verdict | Promise<Verdict> {
+export function judge(rules: RouteRules, request: ClientRequest, context: GateContext): Verdict | Promise<Verdict> {
   const ruling = rule(rules, request, context);
   // Pings keep connections alive; they are nobody's power and count nowhere.
   if (request.method === Method.ping) return { kind: 'pass', rules, note: undefined };
@@ -38,7 +38,7 @@ export function judge(rules: RouteRules, request: Request, context: GateContext)
 
 function settle(
   rules: RouteRules,
-  request: Request,
+  request: ClientRequest,
   context: GateContext,
   ruling: Ruling,
   note: DecisionNote,
@@ -77,7 +77,7 @@ function refuseExceeded(exceeded: LimitRefusal | undefined): undefined {
 
 const NO_METHOD = '';
 
-function countedRequest(rules: RouteRules, { method, name }: Request, caller: Caller): CountedRequest {
+function countedRequest(rules: RouteRules, { method, name }: ClientRequest, caller: Caller): CountedRequest {
   return new CountedRequest(rules, caller, method, method === Method.toolsCall ? name : undefined);
 }
 

@@ -5,7 +5,8 @@ import { ownRequest } from '../protocol/json-rpc.js';
 import { Method } from '../protocol/methods.js';
 import type { SessionState } from './session-state.js';
 
-interface OtherSession {
+/** A session of the route, as far as a client may have lost it. */
+export interface OtherSession {
   readonly record: SessionRecord;
   readonly streams: { readonly hasGeneralConnection: boolean };
   readonly state: SessionState | undefined;

@@ -1,6 +1,6 @@
 /**
  * What the server of one session says, and where it goes: answers to their exchanges, everything else to the stream it belongs to,
- * as far as that can be told. What the client says, and what becomes of an exchange, is the bridge's business.
+ * as far as that can be told. What the client says, and what becomes of an exchange, is not decided here.
  */
 import { background } from '../core/background.js';
 import type { LogFields, Logger } from '../core/logger.js';
