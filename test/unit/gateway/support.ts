@@ -1,6 +1,9 @@
-/** What tests of sessions that move between replicas have in common. */
+/** What tests of sessions have in common. */
 import { EventEmitter } from 'node:events';
 import type { Principal } from '../../../src/auth/principal.js';
+import type { ClientRequest } from '../../../src/gateway/gate.js';
+import type { RequestId } from '../../../src/protocol/message.js';
+import { scanUpstream } from '../../../src/protocol/scan.js';
 
 export const ALICE: Principal = {
   id: 'alice',
@@ -10,6 +13,13 @@ export const ALICE: Principal = {
   claims: {},
   expiresAtMs: undefined,
 };
+
+export function requestOf(
+  method: string,
+  more: { readonly id?: RequestId; readonly params?: object } = {},
+): ClientRequest {
+  return scanUpstream(Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: 1, method, ...more }))) as ClientRequest;
+}
 
 /** An HTTP answer as far as it got. */
 export class FakeResponse extends EventEmitter {
