@@ -1,77 +1,29 @@
 /** What hostile clients, a hostile neighbour in Redis, and bad luck can do to several replicas: nothing. */
 import { type IncomingMessage, ServerResponse } from 'node:http';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { HEARTBEAT_MS } from '../../src/cluster/fleet.js';
 import { systemClock } from '../../src/core/clock.js';
 import { TimerWheel } from '../../src/core/timer-wheel.js';
 import type { Endpoint } from '../../src/downstream/endpoints.js';
 import type { HttpExchange } from '../../src/downstream/http-exchange.js';
 import { Peers } from '../../src/gateway/peers.js';
-import { EvilUpstream } from '../helpers/evil-upstream.js';
+import type { EvilUpstream } from '../helpers/evil-upstream.js';
 import { RawConnection, rawRequest } from '../helpers/raw-http.js';
-import { startRedis, type TestRedis } from '../helpers/redis.js';
-import { type SdkUpstream, startSdkUpstream } from '../helpers/sdk-upstream.js';
+import type { TestRedis } from '../helpers/redis.js';
+import type { SdkUpstream } from '../helpers/sdk-upstream.js';
 import { SseStream } from '../helpers/sse-client.js';
 import { waitFor, within } from '../helpers/wait.js';
-import { ALICE, closeAll as closePeers, keysOf, startPeer } from './cluster-support.js';
+import { ALICE, keysOf, startPeer } from './cluster-support.js';
 import { apiKey, bearer, openSession, send } from './identity-support.js';
-import { acquainted, at, openReady, SECRET, TestReplica } from './replicas-support.js';
+import { acquainted, at, openReady, PATIENT, replicaFixture, SECRET } from './replicas-support.js';
 import { answerOn, type BareSse, type BareStreamable, PATIENCE_MS, textOf } from './sessions-support.js';
 
 let redis: TestRedis;
 let upstream: SdkUpstream;
 let evil: EvilUpstream;
-const replicas: TestReplica[] = [];
-const clients: { close(): void }[] = [];
-
-beforeAll(async () => {
-  redis = await startRedis();
+const { startReplica, startPair, kept } = replicaFixture((started) => {
+  ({ redis, upstream, evil } = started);
 });
-beforeEach(async () => {
-  upstream = await startSdkUpstream();
-  evil = await EvilUpstream.start();
-});
-afterEach(async () => {
-  for (const client of clients.splice(0)) client.close();
-  await Promise.all(replicas.splice(0).map((replica) => replica.stop()));
-  await closePeers();
-  await evil.close();
-  await upstream.close();
-  await redis.cli('FLUSHALL');
-});
-afterAll(() => redis.stop());
-
-function configuration(more: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
-  return {
-    server: { drain: { timeout: '0s' } },
-    upstreams: [
-      { url: upstream.urls.sse, prefix: 'sdk-sse' },
-      { url: upstream.urls.streamable, prefix: 'sdk-http' },
-      { url: evil.mcpUrl, prefix: 'evil' },
-    ],
-    ...more,
-  };
-}
-
-async function startReplica(more: Readonly<Record<string, unknown>> = {}): Promise<TestReplica> {
-  const replica = await TestReplica.start(redis, configuration(more));
-  replicas.push(replica);
-  return replica;
-}
-
-async function startPair(
-  more: Readonly<Record<string, unknown>> = {},
-  headers: Readonly<Record<string, string>> = {},
-): Promise<[TestReplica, TestReplica]> {
-  const pair: [TestReplica, TestReplica] = [await startReplica(more), await startReplica(more)];
-  await acquainted(pair, headers);
-  return pair;
-}
-
-function kept<C extends { close(): void }>(client: C): C {
-  clients.push(client);
-  return client;
-}
 
 const echo = (message: string) => ({ name: 'echo', arguments: { message, nonce: message } });
 const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
@@ -86,23 +38,24 @@ test('whoever sends the id of another caller slowly, while its replica stops, do
   const auth = {
     apiKeys: [apiKey('alice', 'secret-a'), apiKey('bob', 'secret-b'), apiKey('r', 'r', { role: 'admin' })],
   };
-  const [a, b] = await startPair({ auth, server: { drain: { timeout: '20s' } } }, bearer('r'));
+  const [a, b] = await startPair({ auth, ...PATIENT }, bearer('r'));
   const alice = bearer('secret-a');
-  const id = await openSession(`${a.url}/sdk-http/mcp`, alice);
+  const id = await openSession(`${a.url}/sdk-streamable-http/mcp`, alice);
   const body = JSON.stringify(ping);
-  const bob = asClient(await RawConnection.open(a.gateway.port));
-  clients.push(bob);
+  const bob = kept(asClient(await RawConnection.open(a.gateway.port)));
   bob.raw.send(
-    'POST /sdk-http/mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer secret-b\r\naccept: */*\r\n' +
+    'POST /sdk-streamable-http/mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer secret-b\r\naccept: */*\r\n' +
       `mcp-session-id: ${id}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`,
   );
   // What comes later over another connection is answered later.
-  expect((await send('POST', `${a.url}/sdk-http/mcp`, { ...alice, 'mcp-session-id': id }, ping)).status).toBe(200);
+  expect(
+    (await send('POST', `${a.url}/sdk-streamable-http/mcp`, { ...alice, 'mcp-session-id': id }, ping)).status,
+  ).toBe(200);
   const stopped = a.gateway.stop();
   await waitFor('the session to be let go of', async () => (await ownerOf()) === '', PATIENCE_MS);
   bob.raw.send(body);
   expect((await bob.raw.response(PATIENCE_MS)).status).toBe(404);
-  const again = await send('POST', `${b.url}/sdk-http/mcp`, { ...alice, 'mcp-session-id': id }, ping);
+  const again = await send('POST', `${b.url}/sdk-streamable-http/mcp`, { ...alice, 'mcp-session-id': id }, ping);
   expect(again.status).toBe(200);
   await stopped;
 });
@@ -128,11 +81,11 @@ describe('a request that its session cannot take is refused at once at another r
   test('a session of the other transport', async () => {
     const [a, b] = await startPair();
     const sse = kept(await openReady('sse', a, 'sdk-sse'));
-    const http = kept(await openReady('streamable-http', a, 'sdk-http'));
+    const http = kept(await openReady('streamable-http', a, 'sdk-streamable-http'));
     const before = await b.forwarded('out');
     const asked = [
       send('POST', `${b.url}/sdk-sse/mcp`, { 'mcp-session-id': sse.sessionId }, ping),
-      send('POST', `${b.url}/sdk-http/messages?sessionId=${http.sessionId}`, {}, ping),
+      send('POST', `${b.url}/sdk-streamable-http/messages?sessionId=${http.sessionId}`, {}, ping),
       send('DELETE', `${b.url}/sdk-sse/mcp`, { 'mcp-session-id': sse.sessionId }),
     ];
     const answers = await within('answers', Promise.all(asked), SOON_MS);
@@ -143,9 +96,9 @@ describe('a request that its session cannot take is refused at once at another r
 
   test('a stream of another session', async () => {
     const [a, b] = await startPair();
-    const one = kept(await openReady('streamable-http', a, 'sdk-http'));
-    const other = kept(await openReady('streamable-http', a, 'sdk-http'));
-    const there = at(one, b, 'sdk-http').openGeneral(`${other.sessionId}.1`);
+    const one = kept(await openReady('streamable-http', a, 'sdk-streamable-http'));
+    const other = kept(await openReady('streamable-http', a, 'sdk-streamable-http'));
+    const there = at(one, b, 'sdk-streamable-http').openGeneral(`${other.sessionId}.1`);
     expect((await within('an answer', there, SOON_MS)).status).toBe(404);
   });
 });
@@ -153,9 +106,9 @@ describe('a request that its session cannot take is refused at once at another r
 describe('a request that cannot be passed on is refused at once', () => {
   test.each(['HEAD', 'PUT', 'PATCH', 'PURGE'])('%s', async (method) => {
     const [a, b] = await startPair();
-    const { sessionId = '' } = kept(await openReady('streamable-http', a, 'sdk-http'));
+    const { sessionId = '' } = kept(await openReady('streamable-http', a, 'sdk-streamable-http'));
     const before = await b.forwarded('out');
-    const bytes = `${method} /sdk-http/mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nmcp-session-id: ${sessionId}\r\nconnection: close\r\n\r\n`;
+    const bytes = `${method} /sdk-streamable-http/mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nmcp-session-id: ${sessionId}\r\nconnection: close\r\n\r\n`;
     const connection = kept(asClient(await RawConnection.open(b.gateway.port)));
     connection.raw.send(bytes);
     expect((await connection.raw.head(SOON_MS)).status).toBe(405);
@@ -163,7 +116,7 @@ describe('a request that cannot be passed on is refused at once', () => {
   });
 
   test('a query that is no URL, and nothing waits for it', async () => {
-    const [a, b] = await startPair({ server: { drain: { timeout: '20s' } } });
+    const [a, b] = await startPair(PATIENT);
     const client = kept(await openReady('sse', a, 'sdk-sse'));
     const body = JSON.stringify(ping);
     const head = `POST /sdk-sse/messages?sessionId=${client.sessionId}&x=\xff HTTP/1.1\r\nhost: 127.0.0.1\r\n`;
@@ -178,7 +131,7 @@ describe('a request that cannot be passed on is refused at once', () => {
 describe('nothing is left in Redis', () => {
   test.each(['sse', 'streamable-http'] as const)('of a %s session that ends while it is used', async (kind) => {
     const [a] = await startPair({ server: { sessions: { resumeGrace: '1s' }, drain: { timeout: '0s' } } });
-    const prefix = 'sdk-http';
+    const prefix = 'sdk-streamable-http';
     const client = kept(await openReady(kind, a, prefix));
     const slow = { name: 'slow', arguments: { steps: 100, delayMs: 50 }, _meta: { progressToken: 1 } };
     const call = { jsonrpc: '2.0', id: 'slow', method: 'tools/call', params: slow };
@@ -206,12 +159,12 @@ describe('whoever can write to Redis and has no secret', () => {
 
   test('gets no request by calling itself a replica', async () => {
     const [a, b] = await startPair();
-    const client = kept(await openReady('streamable-http', a, 'sdk-http'));
+    const client = kept(await openReady('streamable-http', a, 'sdk-streamable-http'));
     const { replica: id } = await a.status();
     const facts = (await redis.cli('KEYS', '*:facts')).trim();
     const address = new URL(evil.mcpUrl).origin;
     const impostor = JSON.stringify({ id, hash: '', address, version: '1', isDraining: false });
-    const there = at(client, b, 'sdk-http');
+    const there = at(client, b, 'sdk-streamable-http');
     const untilMs = performance.now() + 2 * HEARTBEAT_MS;
     while (performance.now() < untilMs) {
       await redis.cli('HSET', facts, id, impostor);
@@ -264,15 +217,15 @@ test('a rule about headers decides the same wherever the call lands', async () =
       ],
     },
   };
-  const upstreams = [{ url: upstream.urls.streamable, prefix: 'sdk-http', policy: 'proxied' }];
+  const upstreams = [{ url: upstream.urls.streamable, prefix: 'sdk-streamable-http', policy: 'proxied' }];
   const [a, b] = await startPair({ policies, upstreams });
-  const { headers } = kept(await openReady('streamable-http', a, 'sdk-http'));
+  const { headers } = kept(await openReady('streamable-http', a, 'sdk-streamable-http'));
   const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: echo('hello') };
   const allowed = { result: { content: [{ text: 'hello' }] } };
   const denied = { result: { isError: true, _meta: { 'mcp-gateway/error': { code: 'policy_denied' } } } };
   for (const { gateway } of [a, b]) {
     const ask = (more: Record<string, string>) =>
-      SseStream.open(`${gateway.url}/sdk-http/mcp`, {
+      SseStream.open(`${gateway.url}/sdk-streamable-http/mcp`, {
         method: 'POST',
         body: JSON.stringify(call),
         headers: { ...headers, ...more },

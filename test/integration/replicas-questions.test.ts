@@ -1,10 +1,9 @@
 /** What becomes of a question that the server asks outside of any call, when the replica stops that has the session. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { EvilUpstream } from '../helpers/evil-upstream.js';
-import { startRedis, type TestRedis } from '../helpers/redis.js';
+import { describe, expect, test } from 'vitest';
+import type { EvilUpstream } from '../helpers/evil-upstream.js';
 import type { SseStream } from '../helpers/sse-client.js';
 import { waitFor, within } from '../helpers/wait.js';
-import { acquainted, at, openReady, TestReplica } from './replicas-support.js';
+import { at, openReady, PATIENT, replicaFixture, type TestReplica } from './replicas-support.js';
 import {
   type BareSse,
   BareStreamable,
@@ -27,42 +26,10 @@ const QUESTION = {
 const ANSWER = { jsonrpc: '2.0', id: 'which', result: { action: 'accept', content: {} } };
 const REFUSAL = { jsonrpc: '2.0', id: 'which', error: { code: 1503, message: expect.stringContaining('Ask again') } };
 
-let redis: TestRedis;
 let evil: EvilUpstream;
-const replicas: TestReplica[] = [];
-const clients: { close(): void }[] = [];
-
-beforeAll(async () => {
-  redis = await startRedis();
+const { startPair, kept } = replicaFixture((started) => {
+  evil = started.evil;
 });
-beforeEach(async () => {
-  evil = await EvilUpstream.start();
-});
-afterEach(async () => {
-  for (const client of clients.splice(0)) client.close();
-  await Promise.all(replicas.splice(0).map((replica) => replica.stop()));
-  await evil.close();
-  await redis.cli('FLUSHALL');
-});
-afterAll(() => redis.stop());
-
-async function startPair(drainTimeout: string): Promise<[TestReplica, TestReplica]> {
-  const config = {
-    server: { drain: { timeout: drainTimeout } },
-    upstreams: [
-      { url: evil.sseUrl, prefix: 'evil-sse' },
-      { url: evil.mcpUrl, prefix: 'evil-streamable-http' },
-    ],
-  };
-  const start = async (): Promise<TestReplica> => {
-    const replica = await TestReplica.start(redis, config);
-    replicas.push(replica);
-    return replica;
-  };
-  const pair: [TestReplica, TestReplica] = [await start(), await start()];
-  await acquainted(pair);
-  return pair;
-}
 
 interface Asked {
   readonly client: BareSse | BareStreamable;
@@ -72,8 +39,7 @@ interface Asked {
 
 /** A client that listens, and has heard the server's question. */
 async function openAsked(kind: ClientKind, replica: TestReplica, prefix: string): Promise<Asked> {
-  const client = await openReady(kind, replica, prefix);
-  clients.push(client);
+  const client = kept(await openReady(kind, replica, prefix));
   const stream = client instanceof BareStreamable ? await client.openGeneral() : client.stream;
   await waitFor('a stream to push on', () => evil.sseStreams.size + evil.getStreams.size === 1, PATIENCE_MS);
   evil.push(QUESTION);
@@ -94,8 +60,7 @@ async function resume(there: BareSse | BareStreamable, lastEventId: string | und
 /** It goes on where it was, at another replica, and the client knows that the question is void. */
 async function expectHandedOver({ client, stream }: Asked, replica: TestReplica, prefix: string): Promise<void> {
   const there = at(client, replica, prefix);
-  const resumed = await resume(there, stream.lastEventId);
-  clients.push({ close: () => resumed.close() });
+  const resumed = kept(await resume(there, stream.lastEventId));
   expect((await there.request('tools/list')).result).toBeDefined();
   expect(await replica.counted('session_takeovers_total')).toBe(1);
   const heard = () => [...messagesOf(stream), ...messagesOf(resumed)];
@@ -109,7 +74,7 @@ describe.each(PAIRS)('asked of a %s client by a %s server, a replica that stops'
   const prefix = `evil-${upstreamKind}`;
 
   test('waits for the answer, which may come through another', async () => {
-    const [a, b] = await startPair('20s');
+    const [a, b] = await startPair(PATIENT);
     const { client, stream } = await openAsked(kind, a, prefix);
     const stopped = a.gateway.stop();
     await waitFor('the drain', async () => (await fetch(`${a.gateway.url}/readyz`)).status === 503, PATIENCE_MS);
@@ -117,14 +82,13 @@ describe.each(PAIRS)('asked of a %s client by a %s server, a replica that stops'
     await within('the replica to stop', stopped, PATIENCE_MS);
     expect(answers()).toEqual([ANSWER]);
     const there = at(client, b, prefix);
-    const resumed = await resume(there, stream.lastEventId);
-    clients.push({ close: () => resumed.close() });
+    kept(await resume(there, stream.lastEventId));
     expect((await there.request('tools/list')).result).toBeDefined();
     expect(await b.counted('session_takeovers_total')).toBe(1);
   });
 
   test('tells the server that there is no answer, and hands the session over', async () => {
-    const [a, b] = await startPair('20s');
+    const [a, b] = await startPair(PATIENT);
     const asked = await openAsked(kind, a, prefix);
     await within('the replica to stop', a.gateway.stop(), PATIENCE_MS);
     expect(answers()).toEqual([REFUSAL]);
@@ -136,7 +100,7 @@ describe.each(CLIENT_KINDS)('asked of a %s client, a replica that stops', (kind)
   const prefix = 'evil-streamable-http';
 
   test('tells the server when the client has gone away', async () => {
-    const [a, b] = await startPair('20s');
+    const [a, b] = await startPair(PATIENT);
     const asked = await openAsked(kind, a, prefix);
     asked.stream.close();
     await within('the replica to stop', a.gateway.stop(), PATIENCE_MS);
@@ -145,7 +109,7 @@ describe.each(CLIENT_KINDS)('asked of a %s client, a replica that stops', (kind)
   });
 
   test('tells the server also when it may not wait for anything', async () => {
-    const [a, b] = await startPair('0s');
+    const [a, b] = await startPair();
     const asked = await openAsked(kind, a, prefix);
     await within('the replica to stop', a.gateway.stop(), PATIENCE_MS);
     expect(answers()).toEqual([REFUSAL]);

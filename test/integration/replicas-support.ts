@@ -1,10 +1,17 @@
-/** Replicas in this process, each behind proxies that can take it off the network: as dead to everybody else as after a crash. */
+/**
+ * Replicas in this process, each behind proxies that can take it off the network: as dead to everybody else as after a crash.
+ * And what tests of them run against: a Redis for each file, a good and a bad server for each test.
+ */
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { stringify } from 'yaml';
 import { ChaosProxy } from '../helpers/chaos-proxy.js';
+import { EvilUpstream } from '../helpers/evil-upstream.js';
 import { freePort } from '../helpers/free-port.js';
-import type { TestRedis } from '../helpers/redis.js';
+import { startRedis, type TestRedis } from '../helpers/redis.js';
+import { type SdkUpstream, startSdkUpstream } from '../helpers/sdk-upstream.js';
 import { type InProcessGateway, startTestGateway, type TestGatewayOptions } from '../helpers/start-gateway.js';
 import { waitFor } from '../helpers/wait.js';
+import { closeAll as closePeers } from './cluster-support.js';
 import {
   BareSse,
   BareStreamable,
@@ -15,6 +22,12 @@ import {
 } from './sessions-support.js';
 
 export const SECRET = 'a secret that all replicas of a test share';
+/** For replicas that wait for what is under way when they stop. */
+export const PATIENT = { server: { drain: { timeout: '20s' } } };
+
+type Config = Readonly<Record<string, unknown>>;
+type Headers = Readonly<Record<string, string>>;
+type ReplicaOptions = TestGatewayOptions & { readonly secret?: string };
 
 export interface Status {
   readonly replica: string;
@@ -43,11 +56,7 @@ export class TestReplica {
     this.#proxies = [front, toRedis, toPeers];
   }
 
-  static async start(
-    redis: TestRedis,
-    config: Readonly<Record<string, unknown>>,
-    options: TestGatewayOptions & { readonly secret?: string } = {},
-  ): Promise<TestReplica> {
+  static async start(redis: TestRedis, config: Config, options: ReplicaOptions = {}): Promise<TestReplica> {
     const peerPort = await freePort();
     const toRedis = await ChaosProxy.start(redis.port);
     const toPeers = await ChaosProxy.start(peerPort);
@@ -88,7 +97,7 @@ export class TestReplica {
     for (const proxy of this.#proxies) proxy.heal();
   }
 
-  async status(headers: Readonly<Record<string, string>> = {}): Promise<Status> {
+  async status(headers: Headers = {}): Promise<Status> {
     return (await (await fetch(`${this.gateway.url}/status`, { headers })).json()) as Status;
   }
 
@@ -122,10 +131,7 @@ function cut(proxy: ChaosProxy): void {
 }
 
 /** Until all know of each other. */
-export async function acquainted(
-  replicas: readonly TestReplica[],
-  headers: Readonly<Record<string, string>> = {},
-): Promise<void> {
+export async function acquainted(replicas: readonly TestReplica[], headers: Headers = {}): Promise<void> {
   await waitFor(
     'all replicas to know each other',
     async () => {
@@ -134,6 +140,94 @@ export async function acquainted(
     },
     PATIENCE_MS,
   );
+}
+
+/** What a test of replicas runs against. */
+export interface ReplicaSurroundings {
+  /** Empty when a test begins. */
+  readonly redis: TestRedis;
+  readonly upstream: SdkUpstream;
+  readonly evil: EvilUpstream;
+}
+
+export interface ReplicaFixture {
+  /** What every replica is configured with: the good server at `sdk-*`, the bad one at `evil-*`, and no waiting for anything at the end. */
+  readonly configuration: (more?: Config) => Record<string, unknown>;
+  /** @param store Default: the Redis of the file. */
+  readonly startReplica: (more?: Config, options?: ReplicaOptions, store?: TestRedis) => Promise<TestReplica>;
+  /** @param headers What `/status` asks for. */
+  readonly startPair: (more?: Config, headers?: Headers) => Promise<[TestReplica, TestReplica]>;
+  /** Stops all that run, before their test ends. */
+  readonly stopReplicas: () => Promise<void>;
+  /** Closes it behind the test. */
+  readonly kept: <C extends { close(): void }>(client: C) => C;
+}
+
+/**
+ * Registers what starts the surroundings of each test of a file, and what closes them behind it, with all that the test has started or kept.
+ *
+ * @param onStarted Is told before each test what to use.
+ */
+export function replicaFixture(onStarted: (surroundings: ReplicaSurroundings) => void): ReplicaFixture {
+  const replicas: TestReplica[] = [];
+  const clients: { close(): void }[] = [];
+  let redis: TestRedis;
+  let upstream: SdkUpstream;
+  let evil: EvilUpstream;
+
+  beforeAll(async () => {
+    redis = await startRedis();
+  });
+  beforeEach(async () => {
+    upstream = await startSdkUpstream();
+    evil = await EvilUpstream.start();
+    onStarted({ redis, upstream, evil });
+  });
+  afterEach(async () => {
+    for (const client of clients.splice(0)) client.close();
+    await stopReplicas();
+    await closePeers();
+    await evil.close();
+    await upstream.close();
+    await redis.cli('FLUSHALL');
+  });
+  afterAll(() => redis.stop());
+
+  function configuration(more: Config = {}): Record<string, unknown> {
+    return { server: { drain: { timeout: '0s' } }, upstreams: routesTo(upstream, evil), ...more };
+  }
+
+  async function startReplica(more: Config = {}, options: ReplicaOptions = {}, store = redis): Promise<TestReplica> {
+    const replica = await TestReplica.start(store, configuration(more), options);
+    replicas.push(replica);
+    return replica;
+  }
+
+  async function startPair(more: Config = {}, headers: Headers = {}): Promise<[TestReplica, TestReplica]> {
+    const pair: [TestReplica, TestReplica] = [await startReplica(more), await startReplica(more)];
+    await acquainted(pair, headers);
+    return pair;
+  }
+
+  async function stopReplicas(): Promise<void> {
+    await Promise.all(replicas.splice(0).map((replica) => replica.stop()));
+  }
+
+  function kept<C extends { close(): void }>(client: C): C {
+    clients.push(client);
+    return client;
+  }
+
+  return { configuration, startReplica, startPair, stopReplicas, kept };
+}
+
+function routesTo(upstream: SdkUpstream, evil: EvilUpstream): object[] {
+  return [
+    { url: upstream.urls.sse, prefix: 'sdk-sse' },
+    { url: upstream.urls.streamable, prefix: 'sdk-streamable-http' },
+    { url: evil.sseUrl, prefix: 'evil-sse' },
+    { url: evil.mcpUrl, prefix: 'evil-streamable-http' },
+  ];
 }
 
 /** The same session, reached at another replica; streams stay where they are. */

@@ -2,19 +2,28 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ClusterSecrets } from '../../src/cluster/secrets.js';
 import { SessionIds } from '../../src/session/session-id.js';
 import { startNode } from '../helpers/child.js';
-import { EvilUpstream } from '../helpers/evil-upstream.js';
+import type { EvilUpstream } from '../helpers/evil-upstream.js';
 import { startRedis, type TestRedis } from '../helpers/redis.js';
-import { type SdkUpstream, startSdkUpstream } from '../helpers/sdk-upstream.js';
+import type { SdkUpstream } from '../helpers/sdk-upstream.js';
 import { SseStream } from '../helpers/sse-client.js';
-import { startGatewayProcess, type TestGatewayOptions } from '../helpers/start-gateway.js';
+import { startGatewayProcess } from '../helpers/start-gateway.js';
 import { delay, waitFor, within } from '../helpers/wait.js';
-import { closeAll as closePeers, requestOf, send as forwardTo, startForwarder } from './cluster-support.js';
+import { requestOf, send as forwardTo, startForwarder } from './cluster-support.js';
 import { apiKey, bearer, openSession, send } from './identity-support.js';
-import { acquainted, at, openReady, requestWhenReachable, SECRET, TestReplica } from './replicas-support.js';
+import {
+  acquainted,
+  at,
+  openReady,
+  PATIENT,
+  replicaFixture,
+  requestWhenReachable,
+  SECRET,
+  type TestReplica,
+} from './replicas-support.js';
 import {
   answerOn,
   BareSse,
@@ -33,65 +42,9 @@ const PAIRS = CLIENT_KINDS.flatMap((client) => UPSTREAM_KINDS.map((upstream) => 
 let redis: TestRedis;
 let upstream: SdkUpstream;
 let evil: EvilUpstream;
-const replicas: TestReplica[] = [];
-const clients: { close(): void }[] = [];
-
-beforeAll(async () => {
-  redis = await startRedis();
+const { configuration, startReplica, startPair, stopReplicas, kept } = replicaFixture((started) => {
+  ({ redis, upstream, evil } = started);
 });
-beforeEach(async () => {
-  upstream = await startSdkUpstream();
-  evil = await EvilUpstream.start();
-});
-afterEach(async () => {
-  for (const client of clients.splice(0)) client.close();
-  await Promise.all(replicas.splice(0).map((replica) => replica.stop()));
-  await closePeers();
-  await evil.close();
-  await upstream.close();
-  await redis.cli('FLUSHALL');
-});
-afterAll(() => redis.stop());
-
-function configuration(more: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
-  return {
-    server: { drain: { timeout: '0s' } },
-    upstreams: [
-      { url: upstream.urls.sse, prefix: 'sdk-sse' },
-      { url: upstream.urls.streamable, prefix: 'sdk-streamable-http' },
-      { url: evil.sseUrl, prefix: 'evil-sse' },
-      { url: evil.mcpUrl, prefix: 'evil-streamable-http' },
-    ],
-    ...more,
-  };
-}
-
-const PATIENT = { server: { drain: { timeout: '20s' } } };
-
-async function startReplica(
-  more: Readonly<Record<string, unknown>> = {},
-  options: TestGatewayOptions & { readonly secret?: string } = {},
-  store = redis,
-): Promise<TestReplica> {
-  const replica = await TestReplica.start(store, configuration(more), options);
-  replicas.push(replica);
-  return replica;
-}
-
-/** @param headers What `/status` asks for. */
-async function startPair(
-  more: Readonly<Record<string, unknown>> = {},
-  headers: Readonly<Record<string, string>> = {},
-): Promise<[TestReplica, TestReplica]> {
-  const pair: [TestReplica, TestReplica] = [await startReplica(more), await startReplica(more)];
-  await acquainted(pair, headers);
-  return pair;
-}
-
-function kept<C extends { close(): void }>(client: C): C {
-  clients.push(client);
-  return client;
-}
 
 const echo = (message: string) => ({ name: 'echo', arguments: { message, nonce: message } });
 const log = (data: number) => ({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data } });
@@ -619,7 +572,7 @@ describe('Redis', () => {
   });
   afterEach(async () => {
     // Before it goes, so that replicas need not wait for it.
-    await Promise.all(replicas.splice(0).map((replica) => replica.stop()));
+    await stopReplicas();
     await own.stop();
   });
 
