@@ -3,7 +3,7 @@
  * one after another. What a session writes down at once is one text.
  */
 import type { RequestId } from '../protocol/message.js';
-import type { AskedRequest, StreamEvent } from '../protocol/stream-journal.js';
+import type { AskedRequest, OpenQuestion, StreamEvent } from '../protocol/stream-journal.js';
 
 export type JournalEntry =
   | {
@@ -27,12 +27,16 @@ export type JournalEntry =
   | { readonly kind: 'asked'; readonly request: AskedRequest }
   /** Nobody waits for the answer any more. */
   | { readonly kind: 'settled'; readonly id: RequestId }
+  /** The server asks the client something, or does not wait for the answer any more that may still come. */
+  | { readonly kind: 'questionOpened'; readonly question: OpenQuestion }
+  /** The client has answered, or need not any more. */
+  | { readonly kind: 'questionClosed'; readonly clientId: RequestId }
   /** Numbers up to that of the entry were given out. */
   | { readonly kind: 'reached' };
 
 /** What stands in the line; short names, since there is one for every event. */
 interface Head {
-  readonly k: 'o' | 's' | 'a' | 'f' | 'q' | 'c' | 'n';
+  readonly k: 'o' | 's' | 'a' | 'f' | 'q' | 'c' | 'e' | 'd' | 'n';
   /** Stream. */
   readonly t?: number;
   /** The general one. */
@@ -51,6 +55,8 @@ interface Head {
   readonly q?: number;
   /** The request that is answered, or asked. */
   readonly i?: RequestId;
+  /** The same request as the server knows it. */
+  readonly u?: RequestId;
   /** Requests: id, and whether it calls a tool. */
   readonly r?: readonly (readonly [RequestId, 0 | 1])[];
 }
@@ -96,6 +102,10 @@ function headOf(entry: JournalEntry): Writable<Head> {
       return { k: 'q', r: [pairOf(entry.request)] };
     case 'settled':
       return { k: 'c', i: entry.id };
+    case 'questionOpened':
+      return { k: 'e', i: entry.question.clientId, u: entry.question.upstreamId };
+    case 'questionClosed':
+      return { k: 'd', i: entry.clientId };
     case 'reached':
       return { k: 'n' };
   }
@@ -157,6 +167,12 @@ function entryOf(head: Head, bytes: Buffer | undefined): JournalEntry | undefine
     }
     case 'c':
       return head.i === undefined ? undefined : { kind: 'settled', id: head.i };
+    case 'e':
+      return head.i === undefined
+        ? undefined
+        : { kind: 'questionOpened', question: { clientId: head.i, upstreamId: head.u } };
+    case 'd':
+      return head.i === undefined ? undefined : { kind: 'questionClosed', clientId: head.i };
     case 'n':
       return { kind: 'reached' };
     default:

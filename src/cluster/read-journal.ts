@@ -1,6 +1,6 @@
-/** From the journal of a session to what its next owner has to know: the streams as they were left, and the answers that are due. */
+/** From the journal of a session to what its next owner has to know: the streams as they were left, and the answers that are due on either side. */
 import type { RequestId } from '../protocol/message.js';
-import type { AskedRequest, StreamEvent, StreamSnapshot } from '../protocol/stream-journal.js';
+import type { AskedRequest, OpenQuestion, StreamEvent, StreamSnapshot } from '../protocol/stream-journal.js';
 import { decodeEntries, type JournalEntry } from './journal-entry.js';
 import type { Sealer } from './sealer.js';
 import type { SessionKey } from './session-directory.js';
@@ -10,12 +10,21 @@ export interface LeftSession {
   readonly streams: readonly StreamSnapshot[];
   /** Requests whose answers were due on the general stream. */
   readonly unanswered: readonly AskedRequest[];
+  /** What the server asked and the client may still answer. */
+  readonly questions: readonly OpenQuestion[];
   /** Above all that were given out. */
   readonly nextSequence: number;
 }
 
 /** Events that were said and never written down must not share their numbers with new ones. */
 const SEQUENCE_GAP = 1000;
+
+/** What was read so far. */
+interface Left {
+  readonly streams: Map<number, Stream>;
+  readonly asked: AskedRequest[];
+  readonly questions: Map<RequestId, OpenQuestion>;
+}
 
 interface Stream {
   readonly openedAt: number;
@@ -35,24 +44,24 @@ export function readJournal(
   key: SessionKey,
   hasOneStream: boolean,
 ): LeftSession {
-  const streams = new Map<number, Stream>();
-  const asked: AskedRequest[] = [];
+  const left: Left = { streams: new Map(), asked: [], questions: new Map() };
   let last = 0;
   for (const { sequence, sealed } of entries) {
     const plain = sealer.open(sealed, entryContext(key, sequence));
     // Its number was made up, too.
     if (plain === undefined) continue;
     last = sequence;
-    for (const entry of decodeEntries(plain)) apply(entry, streams, asked);
+    for (const entry of decodeEntries(plain)) apply(entry, left);
   }
   return {
-    streams: [...streams.values()].map((stream) => snapshotOf(stream, hasOneStream)),
-    unanswered: asked,
+    streams: [...left.streams.values()].map((stream) => snapshotOf(stream, hasOneStream)),
+    unanswered: left.asked,
+    questions: [...left.questions.values()],
     nextSequence: last + SEQUENCE_GAP,
   };
 }
 
-function apply(entry: JournalEntry, streams: Map<number, Stream>, asked: AskedRequest[]): void {
+function apply(entry: JournalEntry, { streams, asked, questions }: Left): void {
   switch (entry.kind) {
     case 'opened':
       streams.set(entry.stream, begin(entry, entry.forgottenUpTo));
@@ -75,6 +84,12 @@ function apply(entry: JournalEntry, streams: Map<number, Stream>, asked: AskedRe
       return;
     case 'settled':
       settle(asked, entry.id);
+      return;
+    case 'questionOpened':
+      questions.set(entry.question.clientId, entry.question);
+      return;
+    case 'questionClosed':
+      questions.delete(entry.clientId);
       return;
     case 'reached':
   }

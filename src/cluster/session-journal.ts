@@ -1,9 +1,15 @@
 /**
- * The journal of one session: what its streams say and which answers are due, sealed, in the order it happened. Whoever goes on with
- * the session reads it. Entries are numbered as events are, under the epoch of the owner, so that nothing a former owner adds counts.
+ * The journal of one session: what its streams say and which answers are due on either side, sealed, in the order it happened.
+ * Whoever goes on with the session reads it. Entries are numbered as events are, under the epoch of the owner, so that nothing a former owner adds counts.
  */
 import type { RequestId } from '../protocol/message.js';
-import type { AskedRequest, StreamEvent, StreamJournal, StreamSnapshot } from '../protocol/stream-journal.js';
+import type {
+  AskedRequest,
+  OpenQuestion,
+  StreamEvent,
+  StreamJournal,
+  StreamSnapshot,
+} from '../protocol/stream-journal.js';
 import { encodeEntries, type JournalEntry } from './journal-entry.js';
 import type { Sealer } from './sealer.js';
 import type { OwnedSession, SessionKey } from './session-directory.js';
@@ -43,6 +49,9 @@ const MAX_ENTRIES = 4096;
 /** What the memory can be asked for at once without keeping anybody waiting. */
 const MAX_BYTES = 2 * 1024 * 1024;
 
+/** What a server asks of one client beyond so many stays with its owner alone: an answer that comes elsewhere is for nobody. */
+const MAX_QUESTIONS = 256;
+
 /** An entry counts in its own place only: not moved, not twice, and not as something else of its session. */
 export function entryContext(key: SessionKey, sequence: number): string {
   return `${key} ${sequence}`;
@@ -55,6 +64,8 @@ export class SessionJournal implements StreamJournal {
   readonly #sequences: SequenceSource;
   /** Requests whose answers are due on the general stream, by the number of their entry. */
   readonly #asked = new Map<number, AskedRequest>();
+  /** What the client may still answer, by its id, with the number of its entry. */
+  readonly #questions = new Map<RequestId, { readonly sequence: number; readonly question: OpenQuestion }>();
   /** Written down in this turn of the event loop, and not sent yet. */
   #gathered: JournalEntry[] = [];
   #keepFrom: number | undefined;
@@ -104,6 +115,9 @@ export class SessionJournal implements StreamJournal {
 
   keepFrom(sequence: number): void {
     this.#keepFrom = sequence;
+    // An answer may be long in coming, and all that is said meanwhile is not to be kept for it.
+    if (this.#questions.size === 0) return;
+    for (const each of [...this.#questions.values()]) if (each.sequence < sequence) this.#noteQuestion(each.question);
   }
 
   whenSent(work: () => void): void {
@@ -126,6 +140,17 @@ export class SessionJournal implements StreamJournal {
     if (this.#settle(id)) this.#append(this.#sequences.nextSequence(), { kind: 'settled', id });
   }
 
+  /** The server asks the client something; or has asked, and does not wait any more. */
+  questionOpened(question: OpenQuestion): void {
+    if (this.#questions.has(question.clientId) || this.#questions.size < MAX_QUESTIONS) this.#noteQuestion(question);
+  }
+
+  /** The client has answered, or an answer can do no harm any more. */
+  questionClosed(clientId: RequestId): void {
+    if (!this.#questions.delete(clientId)) return;
+    this.#append(this.#sequences.nextSequence(), { kind: 'questionClosed', clientId });
+  }
+
   /**
    * Writes all anew: what the streams hold, and what is due.
    *
@@ -136,6 +161,10 @@ export class SessionJournal implements StreamJournal {
     const entries: { sequence: number; entry: JournalEntry }[] = [
       ...snapshots.flatMap((snapshot) => entriesOf(snapshot, maxKeptBytes)),
       ...[...this.#asked].map(([sequence, request]) => ({ sequence, entry: { kind: 'asked', request } as const })),
+      ...[...this.#questions.values()].map(({ sequence, question }) => ({
+        sequence,
+        entry: { kind: 'questionOpened', question } as const,
+      })),
     ];
     entries.sort((one, other) => one.sequence - other.sequence);
     const reached = this.#sequences.nextSequence();
@@ -158,6 +187,12 @@ export class SessionJournal implements StreamJournal {
       if (request.id === id) return this.#asked.delete(sequence);
     }
     return false;
+  }
+
+  #noteQuestion(question: OpenQuestion): void {
+    const sequence = this.#sequences.nextSequence();
+    this.#questions.set(question.clientId, { sequence, question });
+    this.#append(sequence, { kind: 'questionOpened', question });
   }
 
   #append(sequence: number, entry: JournalEntry): void {

@@ -10,6 +10,7 @@ import { encodeRetry } from '../downstream/sse-encode.js';
 import { ownNotification } from '../protocol/json-rpc.js';
 import type { Message, RequestId } from '../protocol/message.js';
 import { Method } from '../protocol/methods.js';
+import type { OpenQuestion } from '../protocol/stream-journal.js';
 import { type ClientStream, type Delivery, NOBODY, type UpstreamError } from '../protocol/transport.js';
 import type { ManagedSession } from '../session/session-manager.js';
 import type { SessionRecord } from '../session/session-record.js';
@@ -80,6 +81,8 @@ export class Bridge
   #continue(continued: ContinuedSession): void {
     this.record.protocolVersion = continued.upstream.protocolVersion;
     this.#tenure.continue(continued);
+    // A server's session that goes on by its name waits for answers still; one that ended with its connection does not.
+    this.questions.restore(continued.left.questions, this.#upstream.isConnected);
   }
 
   get id(): string {
@@ -241,8 +244,16 @@ export class Bridge
   }
 
   questionDropped(clientId: RequestId): void {
-    const reason = 'the session moves to another replica of the gateway';
+    const reason = 'the server does not wait for the answer any more';
     this.streams.general.send(ownNotification(Method.cancelled, { requestId: clientId, reason }));
+  }
+
+  questionOpened(question: OpenQuestion): void {
+    this.#tenure.questionOpened(question);
+  }
+
+  questionClosed(clientId: RequestId): void {
+    this.#tenure.questionClosed(clientId);
   }
 
   questionsChanged(): void {
@@ -274,7 +285,7 @@ export class Bridge
       reason: error.message,
     });
     this.#runner.fail(error);
-    this.questions.clear();
+    this.questions.voidAll();
     if (this.#route.upstream.options.onLoss === 'close') this.close('the upstream session was lost');
   }
 

@@ -1,17 +1,18 @@
 /**
  * What the server of one session asks its client (sampling, elicitation, roots, ping), from the question until the answer has reached
- * the server; and what becomes of questions when the session leaves for another replica, which knows nothing of them.
+ * the server; and what becomes of questions when the session moves to another replica, or its server is lost.
  * On which stream a question goes is not decided here.
  */
 import type { Timer, TimerWheel } from '../core/timer-wheel.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { errorResponse } from '../protocol/json-rpc.js';
 import type { Message, RequestId } from '../protocol/message.js';
+import type { OpenQuestion } from '../protocol/stream-journal.js';
 import type { Delivery } from '../protocol/transport.js';
-import { ServerRequests } from './server-requests.js';
+import { type QuestionWatcher, ServerRequests } from './server-requests.js';
 
 /** The session, as far as questions of its server concern it. */
-export interface QuestionedSession {
+export interface QuestionedSession extends QuestionWatcher {
   /** The client has a stream open, so that it has heard what was asked, and may still answer. */
   readonly hasListener: boolean;
   tellServer(message: Message, delivery: Delivery): void;
@@ -44,7 +45,17 @@ export class ServerQuestions {
   constructor(session: QuestionedSession, timers: TimerWheel, timeoutMs: number) {
     this.#session = session;
     this.#timers = timers;
-    this.#requests = new ServerRequests(timers, timeoutMs);
+    this.#requests = new ServerRequests(timers, timeoutMs, session);
+  }
+
+  /**
+   * Goes on with what another replica left.
+   *
+   * @param isSameSession The server's session goes on too, so that it waits for the answers; any other never asked.
+   */
+  restore(questions: readonly OpenQuestion[], isSameSession: boolean): void {
+    for (const question of questions) this.#requests.restore(question);
+    if (!isSameSession) this.voidAll();
   }
 
   /** How many the client has not answered. */
@@ -75,6 +86,13 @@ export class ServerQuestions {
     return clientId;
   }
 
+  /** The server's session is lost, and with it everybody who waits for an answer: the client is told. */
+  voidAll(): void {
+    const dropped = this.#requests.voidAll();
+    for (const { clientId } of dropped) this.#session.questionDropped(clientId);
+    if (dropped.length > 0) this.#session.questionsChanged();
+  }
+
   /** Whether a session that is to leave should wait, since an answer may come or is on its way. Says so for a short time only. */
   get isWorthWaiting(): boolean {
     const isAwaited = this.#requests.size > 0 && this.#session.hasListener;
@@ -95,7 +113,7 @@ export class ServerQuestions {
   async refuseAll(): Promise<void> {
     this.stopWaiting();
     this.#patience?.cancel();
-    for (const { clientId, upstreamId } of this.#requests.takeAll()) {
+    for (const { clientId, upstreamId } of this.#requests.voidAll()) {
       this.#session.questionDropped(clientId);
       this.#answer(errorResponse(upstreamId, REFUSAL));
     }

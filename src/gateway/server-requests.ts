@@ -2,22 +2,36 @@
 import type { Timer, TimerWheel } from '../core/timer-wheel.js';
 import { encodeId, replaceSpan, scanUpstream } from '../protocol/scan.js';
 import type { Message, RequestId } from '../protocol/message.js';
+import type { OpenQuestion } from '../protocol/stream-journal.js';
+
+/** Is told which questions are open, so that whoever goes on with the session knows. */
+export interface QuestionWatcher {
+  questionOpened(question: OpenQuestion): void;
+  questionClosed(clientId: RequestId): void;
+}
 
 interface PendingServerRequest {
   readonly upstreamId: RequestId;
   readonly timer: Timer;
 }
 
+/** Past so many, the id of the oldest may be used again. */
+const MAX_VOID = 64;
+
 export class ServerRequests {
   readonly #timers: TimerWheel;
   readonly #timeoutMs: number;
+  readonly #watcher: QuestionWatcher;
   readonly #pending = new Map<RequestId, PendingServerRequest>();
+  /** What nobody waits for any more but the client may still answer: under its id nothing else is asked, or that would get the answer. */
+  readonly #void = new Set<RequestId>();
   #replacements = 0;
 
   /** @param timeoutMs After this long an answer is no longer waited for; the server has a deadline of its own. */
-  constructor(timers: TimerWheel, timeoutMs: number) {
+  constructor(timers: TimerWheel, timeoutMs: number, watcher: QuestionWatcher) {
     this.#timers = timers;
     this.#timeoutMs = timeoutMs;
+    this.#watcher = watcher;
   }
 
   get size(): number {
@@ -26,19 +40,23 @@ export class ServerRequests {
 
   /** Notes a request; returns it as the client is to see it. Its id changes only when it is in use already. */
   register(request: Message & { readonly id: RequestId }): Message {
-    const clientId = this.#pending.has(request.id) ? this.#newId() : request.id;
-    const timer = this.#timers.schedule(this.#timeoutMs, () => this.#pending.delete(clientId));
-    this.#pending.set(clientId, { upstreamId: request.id, timer });
+    const clientId = this.#isInUse(request.id) ? this.#newId() : request.id;
+    this.#expect(clientId, request.id);
     return clientId === request.id ? request : withId(request, clientId);
   }
 
-  /** @returns the client's answer as the server is to see it; undefined when nobody asked, or it was answered before */
+  /** Notes one that the client was told by another replica. */
+  restore({ clientId, upstreamId }: OpenQuestion): void {
+    if (upstreamId === undefined) this.#keepVoid(clientId);
+    else this.#expect(clientId, upstreamId);
+  }
+
+  /** @returns the client's answer as the server is to see it; undefined when nobody asked, waits any more, or it was answered before */
   take(response: Message): Message | undefined {
     if (response.id === undefined) return undefined;
     const pending = this.#pending.get(response.id);
+    this.forget(response.id);
     if (pending === undefined) return undefined;
-    this.#pending.delete(response.id);
-    pending.timer.cancel();
     return pending.upstreamId === response.id ? response : withId(response, pending.upstreamId);
   }
 
@@ -50,24 +68,50 @@ export class ServerRequests {
 
   forget(clientId: RequestId): void {
     this.#pending.get(clientId)?.timer.cancel();
-    this.#pending.delete(clientId);
+    const isKnown = this.#pending.delete(clientId) || this.#void.delete(clientId);
+    if (isKnown) this.#watcher.questionClosed(clientId);
   }
 
-  /** Nobody will answer them: who has to be told so, on either side. */
-  takeAll(): { readonly clientId: RequestId; readonly upstreamId: RequestId }[] {
+  /** No answer will reach the server: who has to be told so, on either side. */
+  voidAll(): { readonly clientId: RequestId; readonly upstreamId: RequestId }[] {
     const all = [...this.#pending].map(([clientId, { upstreamId }]) => ({ clientId, upstreamId }));
-    this.clear();
+    for (const pending of this.#pending.values()) pending.timer.cancel();
+    this.#pending.clear();
+    for (const { clientId } of all) this.#keepVoid(clientId);
     return all;
   }
 
+  /** The session is over here. */
   clear(): void {
     for (const pending of this.#pending.values()) pending.timer.cancel();
     this.#pending.clear();
+    this.#void.clear();
+  }
+
+  #expect(clientId: RequestId, upstreamId: RequestId): void {
+    const timer = this.#timers.schedule(this.#timeoutMs, () => this.forget(clientId));
+    this.#pending.set(clientId, { upstreamId, timer });
+    this.#watcher.questionOpened({ clientId, upstreamId });
+  }
+
+  #keepVoid(clientId: RequestId): void {
+    this.#void.add(clientId);
+    this.#watcher.questionOpened({ clientId, upstreamId: undefined });
+    const [oldest] = this.#void;
+    if (this.#void.size > MAX_VOID && oldest !== undefined) this.forget(oldest);
+  }
+
+  #isInUse(clientId: RequestId): boolean {
+    return this.#pending.has(clientId) || this.#void.has(clientId);
   }
 
   #newId(): string {
-    this.#replacements += 1;
-    return `gw:${this.#replacements}`;
+    let id: string;
+    do {
+      this.#replacements += 1;
+      id = `gw:${this.#replacements}`;
+    } while (this.#isInUse(id));
+    return id;
   }
 }
 

@@ -8,6 +8,7 @@ import type { LogFields, Logger } from '../core/logger.js';
 import type { Message, RequestId } from '../protocol/message.js';
 import { Method } from '../protocol/methods.js';
 import { scanUpstream } from '../protocol/scan.js';
+import type { OpenQuestion } from '../protocol/stream-journal.js';
 import type { UpstreamError } from '../protocol/transport.js';
 import { UpstreamFailedError } from '../upstream/errors.js';
 import { answerWhatWasLeft, type ContinuedSession } from './continued-session.js';
@@ -67,6 +68,15 @@ export class SessionTenure {
   /** An answer is no longer due, and none will say so. */
   cancelled(id: RequestId): void {
     this.#copy?.journal.settled(id);
+  }
+
+  /** The client may be going to answer something; whoever goes on with the session has to know whether it is for anybody. */
+  questionOpened(question: OpenQuestion): void {
+    this.#copy?.journal.questionOpened(question);
+  }
+
+  questionClosed(clientId: RequestId): void {
+    this.#copy?.journal.questionClosed(clientId);
   }
 
   /** The session is over, for everybody. */

@@ -10,6 +10,14 @@ export interface AskedRequest {
   readonly isToolCall: boolean;
 }
 
+/** What a server asked its client, while the client may still answer. */
+export interface OpenQuestion {
+  /** By which the client knows it. */
+  readonly clientId: RequestId;
+  /** By which the server does; undefined: it does not wait any more, and an answer is for nobody. */
+  readonly upstreamId: RequestId | undefined;
+}
+
 /** One event as it went to the client, or waits for it. */
 export interface StreamEvent {
   readonly sequence: number;

@@ -1,8 +1,8 @@
 /** The ways an `EvilUpstream` can misbehave, and when. */
 
 export type Fault =
-  /** `accept`: the connection is taken and never read; `headers`: no answer to the request; `stream`: an SSE answer starts and then nothing more comes. */
-  | { readonly kind: 'hang'; readonly at: 'accept' | 'headers' | 'stream' }
+  /** `accept`: the connection is taken and never read; `headers`: no answer to the request; `stream`: an SSE answer starts and then nothing more comes, after what is `said` first. */
+  | { readonly kind: 'hang'; readonly at: 'accept' | 'headers' | 'stream'; readonly said?: object }
   /** TCP reset before any byte of the answer, or after the head and the beginning of the body. */
   | { readonly kind: 'reset'; readonly at: 'accept' | 'headers' | 'stream' }
   /** The call is accepted and its stream (the session's, on HTTP+SSE) is cut before the reply. */

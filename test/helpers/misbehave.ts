@@ -13,7 +13,7 @@ export interface Delivery {
 export function breakOpening(fault: Fault, response: ServerResponse): boolean {
   if (fault.kind === 'reset' && fault.at !== 'stream') response.socket?.resetAndDestroy();
   else if (fault.kind === 'reset') startStream(response).write(': about to die\n\n', () => resetSoon(response));
-  else if (fault.kind === 'hang' && fault.at === 'stream') startStream(response).flushHeaders();
+  else if (fault.kind === 'hang' && fault.at === 'stream') say(startStream(response), fault.said);
   else if (fault.kind === 'no-reply') startStream(response).end();
   else if (fault.kind === 'html') response.writeHead(200, { 'content-type': 'text/html' }).end('<h1>Welcome</h1>');
   else if (fault.kind === 'session-gone') response.writeHead(404).end();
@@ -32,7 +32,7 @@ export function breakAnswer(fault: Fault, { response, stream }: Delivery): boole
   }
   const acceptAnd = (then: () => void) => response.writeHead(202).end('Accepted', then);
   if (fault.kind === 'cut-stream') acceptAnd(() => stream.end());
-  else if (fault.kind === 'hang' && fault.at === 'stream') acceptAnd(() => {});
+  else if (fault.kind === 'hang' && fault.at === 'stream') acceptAnd(() => say(stream, fault.said));
   else if (fault.kind === 'no-reply') acceptAnd(() => {});
   else if (fault.kind === 'reset' && fault.at === 'stream') acceptAnd(() => resetSoon(stream));
   else return breakOpening(fault, response);
@@ -59,6 +59,11 @@ export function spoil(
     default:
       return [text];
   }
+}
+
+function say(stream: ServerResponse, message: object | undefined): void {
+  stream.flushHeaders();
+  if (message !== undefined) stream.write(event(JSON.stringify(message)));
 }
 
 /** A reset that arrives together with data looks like an end to Node, so the data gets a head start. */

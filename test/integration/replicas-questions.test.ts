@@ -1,11 +1,11 @@
-/** What becomes of a question that the server asks outside of any call, when the replica stops that has the session. */
+/** What becomes of a question that the server asks when the replica stops or dies that has the session. */
 import { describe, expect, test } from 'vitest';
 import type { EvilUpstream } from '../helpers/evil-upstream.js';
 import type { SseStream } from '../helpers/sse-client.js';
 import { waitFor, within } from '../helpers/wait.js';
-import { at, openReady, PATIENT, replicaFixture, type TestReplica } from './replicas-support.js';
+import { at, openReady, PATIENT, replicaFixture, requestWhenReachable, type TestReplica } from './replicas-support.js';
 import {
-  type BareSse,
+  BareSse,
   BareStreamable,
   CLIENT_KINDS,
   type ClientKind,
@@ -116,3 +116,81 @@ describe.each(CLIENT_KINDS)('asked of a %s client, a replica that stops', (kind)
     await expectHandedOver(asked, b, prefix);
   });
 });
+
+/** The replica that is still there takes the session first, as long as that lasts. */
+async function answerAt(there: BareSse | BareStreamable, answer: object): Promise<void> {
+  await waitFor('the answer to be taken', async () => (await there.post(answer)) === 202, 2 * PATIENCE_MS);
+}
+
+/** What the server has been told when the session goes on. */
+async function answersWhenBack(there: BareSse | BareStreamable, expected: number): Promise<Reply[]> {
+  const resumed = await resume(there, there instanceof BareSse ? there.stream.lastEventId : undefined);
+  kept(resumed);
+  expect((await requestWhenReachable(there, 'tools/list')).result).toBeDefined();
+  await waitFor('the server to be told', () => answers().length >= expected, PATIENCE_MS);
+  return answers();
+}
+
+describe.each(PAIRS)('asked of a %s client by a %s server, a replica that dies', (kind, upstreamKind) => {
+  const prefix = `evil-${upstreamKind}`;
+  // The other one goes on with a connection, which died too.
+  const expected = upstreamKind === 'streamable-http' ? [ANSWER] : [];
+
+  test('leaves the answer to another, which tells it to the session that asked, once, or to nobody', async () => {
+    const [a, b] = await startPair(PATIENT);
+    const { client } = await openAsked(kind, a, prefix);
+    await client.request('tools/list');
+    a.cutOff();
+    const there = at(client, b, prefix);
+    await answerAt(there, ANSWER);
+    await answerAt(there, ANSWER);
+    expect(await answersWhenBack(there, expected.length)).toEqual(expected);
+    expect(await b.counted('session_takeovers_total')).toBe(1);
+  });
+
+  test('leaves the answer to what was asked inside of a call in the same way', async () => {
+    const [a, b] = await startPair();
+    const client = kept(await openReady(kind, a, prefix));
+    evil.inject('tools/call', { kind: 'hang', at: 'stream', said: QUESTION }, 1);
+    const call = { jsonrpc: '2.0', id: 'asking', method: 'tools/call', params: { name: 'echo' } };
+    const stream = client instanceof BareStreamable ? await client.open(call) : client.stream;
+    if (client instanceof BareSse) await client.post(call);
+    await waitFor('the question', () => messagesOf(stream).find(({ id }) => id === QUESTION.id), PATIENCE_MS);
+    await client.request('tools/list');
+    a.cutOff();
+    const there = at(client, b, prefix);
+    await answerAt(there, ANSWER);
+    await answerAt(there, ANSWER);
+    expect(await answersWhenBack(there, expected.length)).toEqual(expected);
+    expect(evil.requestsOf('tools/call').length).toBe(1);
+  });
+});
+
+test.each(CLIENT_KINDS)(
+  'the server of a %s client that begins anew and asks by the same id is told its own answer',
+  async (kind) => {
+    const [a, b] = await startPair(PATIENT);
+    const { client, stream } = await openAsked(kind, a, 'evil-sse');
+    await client.request('tools/list');
+    a.cutOff();
+    const there = at(client, b, 'evil-sse');
+    const resumed = await resume(there, stream.lastEventId);
+    kept(resumed);
+    await waitFor(
+      'the session to be taken',
+      async () => (await b.counted('session_takeovers_total')) === 1,
+      PATIENCE_MS,
+    );
+    expect((await requestWhenReachable(there, 'tools/list')).result).toBeDefined();
+    const heard = (method: string) => messagesOf(resumed).find((message) => message.method === method);
+    const dropped = await waitFor('the question to be void', () => heard('notifications/cancelled'), PATIENCE_MS);
+    expect(dropped.params).toMatchObject({ requestId: QUESTION.id });
+    evil.push(QUESTION);
+    const { id } = await waitFor('the question', () => heard(QUESTION.method), PATIENCE_MS);
+    expect(id).not.toBe(QUESTION.id);
+    expect(await there.post({ ...ANSWER, result: { action: 'decline' } })).toBe(202);
+    expect(await there.post({ ...ANSWER, id })).toBe(202);
+    await waitFor('the server to be told', () => answers().length > 0, PATIENCE_MS);
+    expect(answers()).toEqual([ANSWER]);
+  },
+);

@@ -39,6 +39,11 @@ const entry: fc.Arbitrary<JournalEntry> = fc.oneof(
   fc.record({ kind: fc.constant('finished' as const), stream: sequence }),
   fc.record({ kind: fc.constant('asked' as const), request }),
   fc.record({ kind: fc.constant('settled' as const), id: requestId }),
+  fc.record({
+    kind: fc.constant('questionOpened' as const),
+    question: fc.record({ clientId: requestId, upstreamId: fc.option(requestId, { nil: undefined }) }),
+  }),
+  fc.record({ kind: fc.constant('questionClosed' as const), clientId: requestId }),
   fc.constant({ kind: 'reached' as const }),
 );
 

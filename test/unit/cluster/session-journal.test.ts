@@ -349,6 +349,48 @@ describe('what is no longer needed goes', () => {
   });
 });
 
+describe('what the server asked', () => {
+  const question = (clientId: string, upstreamId: number | undefined = 7) => ({ clientId, upstreamId });
+
+  test('is known to the next owner while the client may answer it, as it was known last', () => {
+    journal.questionOpened(question('a', 1));
+    journal.questionOpened(question('b', 2));
+    journal.questionOpened(question('c', 3));
+    journal.questionClosed('a');
+    journal.questionClosed('nobody asked');
+    journal.questionOpened(question('b', undefined));
+    const open = [question('b', undefined), question('c', 3)];
+    expect(byId(read().questions)).toEqual(open);
+    journal.rewrite([], TTL_MS);
+    expect(byId(read().questions)).toEqual(open);
+  });
+
+  test('is known however much is said meanwhile, and keeps nothing of that', () => {
+    streams.keepJournal(journal);
+    attach(streams.general);
+    journal.questionOpened(question('patient'));
+    for (let index = 0; index < 1000; index += 1) streams.general.send(note(1000));
+    expect(read().questions).toEqual([question('patient')]);
+    expect(journals.entriesOf(KEY).length).toBeLessThan(200);
+    expect(journal.isLong).toBe(false);
+  });
+
+  test('is written down up to a bound', () => {
+    for (let index = 0; index < 1000; index += 1) journal.questionOpened(question(`q${index}`));
+    journal.questionOpened(question('q5', undefined));
+    const { questions } = read();
+    expect(questions.length).toBe(256);
+    expect(questions).toContainEqual(question('q5', undefined));
+    for (let index = 0; index < 1000; index += 1) journal.questionClosed(`q${index}`);
+    journal.questionOpened(question('later'));
+    expect(read().questions).toEqual([question('later')]);
+  });
+
+  function byId(questions: LeftSession['questions']): LeftSession['questions'] {
+    return questions.toSorted((one, other) => String(one.clientId).localeCompare(String(other.clientId)));
+  }
+});
+
 describe('a stream that has forgotten something', () => {
   test.each([true, false])(
     'is written anew as it is, and resumed just where it could be (one stream: %s)',

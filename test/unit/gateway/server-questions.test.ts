@@ -17,6 +17,8 @@ let session: QuestionedSession & { hasListener: boolean };
 let told: { message: Message; delivery: Delivery }[];
 let dropped: RequestId[];
 let changes: number;
+/** By their ids at the client, with those at the server. */
+let open: Map<RequestId, RequestId | undefined>;
 
 beforeEach(() => {
   nowMs = 0;
@@ -24,6 +26,7 @@ beforeEach(() => {
   told = [];
   dropped = [];
   changes = 0;
+  open = new Map();
   session = {
     hasListener: true,
     tellServer: (message, delivery) => void told.push({ message, delivery }),
@@ -31,6 +34,8 @@ beforeEach(() => {
     questionsChanged: () => {
       changes += 1;
     },
+    questionOpened: ({ clientId, upstreamId }) => void open.set(clientId, upstreamId),
+    questionClosed: (clientId) => void open.delete(clientId),
   };
   questions = new ServerQuestions(session, timers, TIMEOUT_MS);
 });
@@ -143,6 +148,65 @@ describe('refused', () => {
     passTime(700);
     expect(await isOver(refused)).toBe(true);
   });
+});
+
+describe('what another replica left open', () => {
+  const LEFT = [
+    { clientId: 0, upstreamId: 0 },
+    { clientId: 'gw:1', upstreamId: 0 },
+    { clientId: 'old', upstreamId: undefined },
+  ];
+
+  test('is answered at the session in which it was asked, once, by its own id', () => {
+    questions.restore(LEFT, true);
+    expect([dropped, told, questions.size]).toEqual([[], [], 2]);
+    expect(questions.answered(answerTo('gw:1'))).toBe(true);
+    expect(questions.answered(answerTo('gw:1'))).toBe(false);
+    expect(questions.answered(answerTo('old'))).toBe(false);
+    expect(textsTold()).toEqual([{ jsonrpc: '2.0', id: 0, result: {} }]);
+    expect([...open]).toEqual([[0, 0]]);
+  });
+
+  test('is told to nobody where the server’s session is another one, and the client hears that it is void', () => {
+    questions.restore(LEFT, false);
+    expect([dropped, questions.size]).toEqual([[0, 'gw:1'], 0]);
+    expect(questions.isWorthWaiting).toBe(false);
+    for (const id of [0, 'gw:1', 'old']) expect(questions.answered(answerTo(id))).toBe(false);
+    expect(told).toEqual([]);
+    expect([...open]).toEqual([]);
+  });
+});
+
+describe('a server that was lost', () => {
+  test('leaves ids behind that no other question gets while an answer may come', () => {
+    questions.ask(question(0));
+    questions.voidAll();
+    expect([dropped, questions.size, timers.size]).toEqual([[0], 0, 0]);
+    expect([...open]).toEqual([[0, undefined]]);
+    const asked = questions.ask(question(0));
+    expect(asked?.id).toBe('gw:1');
+    expect(questions.answered(answerTo(0))).toBe(false);
+    expect(told).toEqual([]);
+    expect(questions.answered(answerTo('gw:1'))).toBe(true);
+    expect(textsTold()).toEqual([{ jsonrpc: '2.0', id: 0, result: {} }]);
+    expect(open.size).toBe(0);
+    expect(questions.ask(question(0))?.id).toBe(0);
+  });
+
+  test('leaves a bounded number of them behind, the newest', () => {
+    for (let id = 0; id < 100; id += 1) questions.ask(question(id));
+    questions.voidAll();
+    expect([...open.keys()]).toEqual(Array.from({ length: 64 }, (_, index) => index + 36));
+  });
+});
+
+test('a question that is not open any more is not left to another replica', () => {
+  for (const id of ['answered', 'withdrawn', 'late']) questions.ask(question(id));
+  questions.answered(answerTo('answered'));
+  questions.withdrawn('withdrawn');
+  expect([...open.keys()]).toEqual(['late']);
+  passTime(TIMEOUT_MS + 200);
+  expect(open.size).toBe(0);
 });
 
 test('what is cleared is told to nobody and leaves no timer behind', () => {

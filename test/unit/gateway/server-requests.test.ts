@@ -15,7 +15,7 @@ beforeEach(() => {
   nowMs = 0;
   const clock: Clock = { now: () => nowMs, wallTimeMs: () => nowMs };
   timers = new TimerWheel(100, 64, clock);
-  requests = new ServerRequests(timers, TIMEOUT_MS);
+  requests = new ServerRequests(timers, TIMEOUT_MS, { questionOpened: () => {}, questionClosed: () => {} });
 });
 
 const message = (value: object) => scanUpstream(Buffer.from(JSON.stringify(value))) as Message;

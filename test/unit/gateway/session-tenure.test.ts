@@ -58,6 +58,8 @@ function newSession(): MovingSession {
       },
       questionDropped: (id) => void log.push(`dropped ${id}`),
       questionsChanged: () => tenure.departIfQuiet(),
+      questionOpened: () => {},
+      questionClosed: () => {},
     },
     timers,
     60_000,
