@@ -107,9 +107,9 @@ function say(entry: JournalEntry & { kind: 'said' }, streams: Map<number, Stream
   if (isGeneral && event.answers !== undefined) settle(asked, event.answers);
 }
 
-/** One of several with the same id: the oldest. */
+/** One of several with the same id: the newest, as their owner did. */
 function settle(asked: AskedRequest[], id: RequestId): void {
-  const index = asked.findIndex((request) => request.id === id);
+  const index = asked.findLastIndex((request) => request.id === id);
   if (index !== -1) asked.splice(index, 1);
 }
 

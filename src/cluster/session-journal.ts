@@ -57,13 +57,19 @@ export function entryContext(key: SessionKey, sequence: number): string {
   return `${key} ${sequence}`;
 }
 
+/** A request whose answer is due, with the number of its entry. */
+interface DueAnswer {
+  sequence: number;
+  readonly request: AskedRequest;
+}
+
 export class SessionJournal implements StreamJournal {
   readonly #session: OwnedSession;
   readonly #store: JournalStore;
   readonly #sealer: Sealer;
   readonly #sequences: SequenceSource;
-  /** Requests whose answers are due on the general stream, by the number of their entry. */
-  readonly #asked = new Map<number, AskedRequest>();
+  /** Requests whose answers are due on the general stream, by id, oldest first: a client may give the same one to several. */
+  readonly #asked = new Map<RequestId, DueAnswer[]>();
   /** What the client may still answer, by its id, with the number of its entry. */
   readonly #questions = new Map<RequestId, { readonly sequence: number; readonly question: OpenQuestion }>();
   /** Written down in this turn of the event loop, and not sent yet. */
@@ -131,7 +137,9 @@ export class SessionJournal implements StreamJournal {
   /** A request is on its way whose answer is due on the general stream. */
   asked(request: AskedRequest): void {
     const sequence = this.#sequences.nextSequence();
-    this.#asked.set(sequence, request);
+    const due = this.#asked.get(request.id);
+    if (due === undefined) this.#asked.set(request.id, [{ sequence, request }]);
+    else due.push({ sequence, request });
     this.#append(sequence, { kind: 'asked', request });
   }
 
@@ -160,13 +168,13 @@ export class SessionJournal implements StreamJournal {
     this.#give();
     const entries: { sequence: number; entry: JournalEntry }[] = [
       ...snapshots.flatMap((snapshot) => entriesOf(snapshot, maxKeptBytes)),
-      ...[...this.#asked].map(([sequence, request]) => ({ sequence, entry: { kind: 'asked', request } as const })),
       ...[...this.#questions.values()].map(({ sequence, question }) => ({
         sequence,
         entry: { kind: 'questionOpened', question } as const,
       })),
     ];
     entries.sort((one, other) => one.sequence - other.sequence);
+    entries.push(...this.#askedAnew());
     const reached = this.#sequences.nextSequence();
     // What the streams no longer hold was given out all the same.
     if (reached > (entries.at(-1)?.sequence ?? -1) + 1) entries.push({ sequence: reached, entry: { kind: 'reached' } });
@@ -181,12 +189,22 @@ export class SessionJournal implements StreamJournal {
     this.#isOver = true;
   }
 
-  /** @returns whether it was due */
+  /** Of several with one id the newest: the oldest says from where on entries count, and of all of them or of none. @returns whether it was due */
   #settle(id: RequestId): boolean {
-    for (const [sequence, request] of this.#asked) {
-      if (request.id === id) return this.#asked.delete(sequence);
-    }
-    return false;
+    const due = this.#asked.get(id);
+    if (due === undefined) return false;
+    due.pop();
+    if (due.length === 0) this.#asked.delete(id);
+    return true;
+  }
+
+  /** Behind everything that was said: an answer settled another request of the same id, and must not settle these. */
+  #askedAnew(): { sequence: number; entry: JournalEntry }[] {
+    const all = [...this.#asked.values()].flat().sort((one, other) => one.sequence - other.sequence);
+    return all.map((due) => {
+      due.sequence = this.#sequences.nextSequence();
+      return { sequence: due.sequence, entry: { kind: 'asked', request: due.request } };
+    });
   }
 
   #noteQuestion(question: OpenQuestion): void {
@@ -214,8 +232,8 @@ export class SessionJournal implements StreamJournal {
   /** A request that is under way must be known however long ago it was asked. */
   #takeKeepFrom(): number | undefined {
     if (this.#keepFrom === undefined) return undefined;
-    const [firstAsked] = this.#asked.keys();
-    const from = Math.min(this.#keepFrom, firstAsked ?? this.#keepFrom, this.#lastSequence);
+    const [[firstAsked] = []] = this.#asked.values();
+    const from = Math.min(this.#keepFrom, firstAsked?.sequence ?? this.#keepFrom, this.#lastSequence);
     this.#keepFrom = undefined;
     if (from <= this.#keptFrom) return undefined;
     this.#keptFrom = from;

@@ -76,7 +76,7 @@ describe('a stream', () => {
 });
 
 describe('an answer', () => {
-  test('settles one request of its id, the oldest', () => {
+  test('settles one request of its id, the newest', () => {
     const entries: [number, JournalEntry][] = [
       [0, opened(0)],
       [1, asked('a')],
@@ -84,7 +84,7 @@ describe('an answer', () => {
       [3, asked('a')],
       [4, said(0, 4, false, 'a')],
     ];
-    expect(read(entries).unanswered.map(({ id }) => id)).toEqual(['b', 'a']);
+    expect(read(entries).unanswered.map(({ id }) => id)).toEqual(['a', 'b']);
   });
 
   test('that comes before its id is used again settles nothing later', () => {

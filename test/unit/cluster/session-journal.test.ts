@@ -99,14 +99,20 @@ type Step =
       readonly pick: number;
     };
 
+/** What only a session does that is written down. */
+const OF_JOURNAL: ReadonlySet<Step['do']> = new Set(['ask', 'cancel', 'rewrite']);
+
 const pick = fc.nat({ max: 3 });
 const sizes = fc.oneof(fc.integer({ min: 1, max: 200 }), fc.constant(MAX_KEPT_BYTES + 1));
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constantFrom('note', 'answer', 'replyNote', 'replyAnswer' as const), bytes: sizes, pick }),
-  fc.record({ do: fc.constantFrom('attach', 'cut', 'reply', 'replyAttach', 'finish', 'ask', 'cancel' as const), pick }),
+  fc.record({
+    do: fc.constantFrom('attach', 'cut', 'reply', 'replyAttach', 'finish', 'ask', 'cancel', 'rewrite' as const),
+    pick,
+  }),
 );
 
-/** Plays a session with few ids, so that they come again once they are answered. */
+/** Plays a session with few ids, so that they come again once they are answered, and before. */
 class Player {
   readonly replies: EventStream[] = [];
   readonly due: number[] = [];
@@ -144,7 +150,6 @@ class Player {
         reply?.finish();
         return;
       case 'ask':
-        if (this.due.includes(each.pick)) return;
         this.due.push(each.pick);
         journal.asked({ id: each.pick, isToolCall: each.pick % 2 === 0 });
         return;
@@ -158,7 +163,7 @@ class Player {
   }
 
   #settle(id: number): void {
-    const index = this.due.indexOf(id);
+    const index = this.due.lastIndexOf(id);
     if (index !== -1) this.due.splice(index, 1);
   }
 }
@@ -166,25 +171,29 @@ class Player {
 describe('whatever a session says', () => {
   test('the next owner reads the streams as they were held, and what is due', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), fc.array(step, { maxLength: 40 }), (before, after) => {
-        journals = new MemoryJournals();
-        streams = newStreams();
-        journal = newJournal();
-        const player = new Player();
-        // What was said before anybody wrote it down is in the snapshots alone.
-        for (const each of before) if (each.do !== 'ask' && each.do !== 'cancel') player.play(each);
-        streams.keepJournal(journal);
-        journal.rewrite(streams.snapshots, TTL_MS);
-        for (const each of after) player.play(each);
-        const appended = read();
-        expect(appended.streams.toSorted(byOpening)).toEqual(streams.snapshots.map(known).toSorted(byOpening));
-        expect(appended.unanswered.map(({ id }) => id)).toEqual(player.due);
-        journal.rewrite(streams.snapshots, TTL_MS);
-        const rewritten = read();
-        expect(rewritten.streams.toSorted(byOpening)).toEqual(appended.streams.toSorted(byOpening));
-        expect(rewritten.unanswered).toEqual(appended.unanswered);
-      }),
-      { numRuns: 200 },
+      fc.property(
+        fc.array(step, { maxLength: 60, size: 'max' }),
+        fc.array(step, { maxLength: 40, size: 'max' }),
+        (before, after) => {
+          journals = new MemoryJournals();
+          streams = newStreams();
+          journal = newJournal();
+          const player = new Player();
+          // What was said before anybody wrote it down is in the snapshots alone.
+          for (const each of before) if (!OF_JOURNAL.has(each.do)) player.play(each);
+          streams.keepJournal(journal);
+          journal.rewrite(streams.snapshots, TTL_MS);
+          for (const each of after) player.play(each);
+          const appended = read();
+          expect(appended.streams.toSorted(byOpening)).toEqual(streams.snapshots.map(known).toSorted(byOpening));
+          expect(appended.unanswered.map(({ id }) => id)).toEqual(player.due);
+          journal.rewrite(streams.snapshots, TTL_MS);
+          const rewritten = read();
+          expect(rewritten.streams.toSorted(byOpening)).toEqual(appended.streams.toSorted(byOpening));
+          expect(rewritten.unanswered).toEqual(appended.unanswered);
+        },
+      ),
+      { numRuns: 120 },
     );
   });
 
@@ -423,6 +432,46 @@ describe('what is too large', () => {
     const left = read();
     expect(left.unanswered).toEqual([]);
     expect(left.streams[0]?.events).toMatchObject([{ answers: 'big', bytes: undefined }]);
+  });
+});
+
+describe('requests of one id that are under way at once', () => {
+  const [first, second] = [
+    { id: 'same', isToolCall: true },
+    { id: 'same', isToolCall: false },
+  ];
+
+  beforeEach(() => {
+    streams.keepJournal(journal);
+    attach(streams.general);
+    journal.asked(first);
+    journal.asked(second);
+    streams.general.send(answer('same'));
+  });
+
+  test('are due as often as they were not answered, also when all is written anew, twice', () => {
+    expect(read().unanswered).toEqual([first]);
+    for (let round = 0; round < 2; round += 1) {
+      journal.rewrite(streams.snapshots, TTL_MS);
+      expect(read().unanswered).toEqual([first]);
+    }
+    streams.general.send(answer('same'));
+    expect(read().unanswered).toEqual([]);
+    journal.rewrite(streams.snapshots, TTL_MS);
+    expect(read().unanswered).toEqual([]);
+  });
+
+  test('are due however much has been said since and is no longer needed', () => {
+    for (let index = 0; index < 1000; index += 1) streams.general.send(note(1000));
+    expect(read().unanswered).toEqual([first]);
+    journal.rewrite(streams.snapshots, TTL_MS);
+    for (let index = 0; index < 1000; index += 1) streams.general.send(note(1000));
+    expect(read().unanswered).toEqual([first]);
+    expect(journals.entriesOf(KEY).length).toBeGreaterThan(1000);
+    streams.general.send(answer('same'));
+    for (let index = 0; index < 200; index += 1) streams.general.send(note(1000));
+    expect(read().unanswered).toEqual([]);
+    expect(journals.entriesOf(KEY).length).toBeLessThan(200);
   });
 });
 
