@@ -1,5 +1,6 @@
-import { mkdir, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { makeFolder } from '../core/make-folder.js';
 
 /** A file that only grows. */
 export interface AuditFile {
@@ -14,7 +15,7 @@ export type OpenAuditFile = (path: string) => Promise<AuditFile>;
 
 /** Opens or makes the file (0600), and the folder it lies in (0700). */
 export const openAuditFile: OpenAuditFile = async (path) => {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await makeFolder(dirname(path), 0o700);
   const handle = await open(path, 'a', 0o600);
   return {
     write: async (bytes) => (await handle.write(bytes)).bytesWritten,

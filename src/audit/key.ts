@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
+import { link, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { makeFolder } from '../core/make-folder.js';
 import { AuditKeyError } from './errors.js';
 import { KeyedHash } from '../core/keyed-hash.js';
 
@@ -74,7 +75,7 @@ export async function readOrCreateAuditKey(path: string): Promise<AuditKey> {
 }
 
 async function createKeyFile(path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await makeFolder(dirname(path), 0o700);
   const temporary = `${path}.${randomBytes(6).toString('hex')}`;
   try {
     const file = await open(temporary, 'wx', 0o600);

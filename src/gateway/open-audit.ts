@@ -1,12 +1,21 @@
-import { parse } from 'node:path';
+import { dirname, parse } from 'node:path';
 import { AuditLog } from '../audit/audit-log.js';
+import { AuditFileError } from '../audit/errors.js';
 import { FileClaim } from '../audit/file-claim.js';
 import type { AuditOptions } from '../audit/options.js';
 import { describeError } from '../core/errors.js';
+import { makeFolder } from '../core/make-folder.js';
 import type { Logger } from '../core/logger.js';
 
-/** Opens the audit trail; what happens to it is told to operators through the log. */
+/**
+ * Opens the audit trail; what happens to it is told to operators through the log.
+ *
+ * @throws {AuditFileError} its folder cannot be made, or the file cannot be opened, read or repaired
+ * @throws {AuditKeyError} the key file can be neither read nor made
+ */
 export async function openAudit(options: AuditOptions, replica: string, logger: Logger): Promise<AuditLog> {
+  // Before the claim, which lies in it too.
+  await makeFolderOf(options.file);
   const { file, claim } = await claimFile(options.file, replica, logger);
   try {
     return await AuditLog.open(
@@ -22,6 +31,14 @@ export async function openAudit(options: AuditOptions, replica: string, logger: 
   } catch (error) {
     await claim?.release();
     throw error;
+  }
+}
+
+async function makeFolderOf(file: string): Promise<void> {
+  try {
+    await makeFolder(dirname(file), 0o700);
+  } catch (error) {
+    throw new AuditFileError(file, error);
   }
 }
 

@@ -3,9 +3,10 @@
  * that who reads the file learns the names of policies and no more. Which policy rules is not decided here.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
+import { makeFolder } from '../core/make-folder.js';
 import { PolicyRecords, type PolicyState, type RecordSealer } from '../redis/policy-record.js';
 
 const schema = z.object({
@@ -53,7 +54,7 @@ export class PushedPolicyFile {
   async write(states: Iterable<PolicyState>): Promise<void> {
     const policies = Object.fromEntries([...states].map((state) => [state.name, this.#seal(state)]));
     const directory = dirname(this.#path);
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await makeFolder(directory, 0o700);
     const temporary = `${this.#path}.${randomBytes(6).toString('hex')}`;
     try {
       const file = await open(temporary, 'wx', 0o600);

@@ -8,8 +8,12 @@ import { type SdkUpstream, startSdkUpstream } from '../helpers/sdk-upstream.js';
 import { startGatewayProcess } from '../helpers/start-gateway.js';
 import { BareStreamable } from './sessions-support.js';
 
-test('the second writes a file of its own, and both verify', async () => {
-  const directory = await mkdtemp(join(tmpdir(), 'audit-shared-'));
+test.each([
+  ['that is there', '.'],
+  ['that is not there yet', 'made/for/it'],
+])('in a folder %s, the second writes a file of its own, and both verify', async (_what, folder) => {
+  const root = await mkdtemp(join(tmpdir(), 'audit-shared-'));
+  const directory = join(root, folder);
   const upstream: SdkUpstream = await startSdkUpstream();
   const config = {
     upstreams: [{ url: upstream.urls.streamable, prefix: 'sdk' }],
@@ -30,5 +34,5 @@ test('the second writes a file of its own, and both verify', async () => {
   expect(files).toHaveLength(2);
   expect(await readdir(directory)).not.toContainEqual(expect.stringMatching(/\.claim$/));
   for (const name of files) expect(verifyAudit(join(directory, name))).toMatchObject({ status: 0 });
-  await rm(directory, { recursive: true });
+  await rm(root, { recursive: true });
 });

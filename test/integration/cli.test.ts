@@ -147,6 +147,7 @@ test('ends with 78 when the log file cannot be opened', async () => {
 test.each([
   ['whose key file is empty', 'trail.jsonl', 'trail.jsonl.key" is empty'],
   ['that is a folder', '.', 'cannot be written: EISDIR'],
+  ['whose folder cannot be made', '/proc/missing/trail.jsonl', 'cannot be written: ENOENT'],
 ])('ends with 78 on an audit file %s', async (_what, file, reason) => {
   const cwd = mkdtempSync(join(tmpdir(), 'cli-'));
   writeFileSync(join(cwd, 'trail.jsonl.key'), '');
