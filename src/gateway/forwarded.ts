@@ -8,7 +8,7 @@ import { namedSession } from '../downstream/elsewhere.js';
 import type { HttpExchange } from '../downstream/http-exchange.js';
 import { openEventStream } from '../downstream/respond.js';
 import type { Fence } from './fence.js';
-import { Flag } from './session-finder.js';
+import { Flag, patienceMs } from './session-finder.js';
 
 export interface ForwardedDependencies {
   readonly fence: Fence;
@@ -49,7 +49,7 @@ function place(
     else dependencies.serveHere(endpoint, exchange);
   } else if (endpoint.door.holds(id)) {
     if (fence.isOpen) serve();
-    else fence.pass(serve);
+    else fence.pass(serve, { afterMs: patienceMs(exchange.request), act: () => sayNotOwner(exchange.response) });
   } else if (flags[Flag.take] === '1' && !isDraining()) {
     const taken = takeFor(endpoint, exchange).then(serve, (error: unknown) => {
       logger.debug('takeover_failed', 'a session could not be taken', { reason: describeError(error) });

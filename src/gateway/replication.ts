@@ -149,8 +149,9 @@ export class Replication {
     this.idKeys = secrets.keysFor('session-id');
     this.#directory = new RedisSessionDirectory(link, replica);
     this.#journals = new RedisJournalStore(link, (session) => this.copies.taken(session));
-    this.#peers = new Peers(replica, { keys: secrets.keysFor('forward'), clock: this.#sharedClock }, new TimerWheel());
-    this.#fence = new Fence(() => this.#fleet.checkAwake());
+    const timers = new TimerWheel();
+    this.#peers = new Peers(replica, { keys: secrets.keysFor('forward'), clock: this.#sharedClock }, timers);
+    this.#fence = new Fence(() => this.#fleet.checkAwake(), timers);
     const me: Member = { id: replica, hash: replicaHash(replica), address, version: VERSION, isDraining: false };
     this.#fleet = new Fleet(me, new RedisFleetStore(link, this.sealer), clock, logger, {
       policyVersion: (version) => this.#host?.onPolicyVersion(version),

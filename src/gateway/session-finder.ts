@@ -51,6 +51,15 @@ export const Flag = {
   greeted: 'greeted',
 } as const;
 
+/** @returns for how long the request may wait for its session, in milliseconds */
+export function patienceMs({ method }: HttpExchange['request']): number {
+  return method === 'POST' ? POST_PATIENCE_MS : GET_PATIENCE_MS;
+}
+
+function unreachable(): OverloadedError {
+  return new OverloadedError('the session cannot be reached at the moment', RETRY_AFTER_MS);
+}
+
 /** An id that was found to be genuine, and whose it is; with its name in the shared memory. */
 interface BoundId {
   readonly opened: OpenedSessionId;
@@ -83,15 +92,23 @@ export class SessionFinder implements Elsewhere {
     const { fence } = this.#dependencies;
     const id = namedSession(endpoint, exchange);
     if (id === undefined) return this.#takesUnnamed(endpoint, exchange);
-    if (endpoint.door.holds(id)) {
-      if (fence.isOpen) this.#serve(endpoint, exchange, id);
-      else fence.pass(() => this.#takeOrServe(endpoint, exchange));
+    const isHere = endpoint.door.holds(id);
+    if (isHere && fence.isOpen) {
+      this.#serve(endpoint, exchange, id);
       return true;
     }
     const bound = this.#openFor(endpoint, exchange, id);
     if (bound === undefined) return false;
-    this.#findLater(endpoint, exchange, id, bound);
+    if (isHere && exchange.request.method === 'POST') this.#serveOnceCertain(endpoint, exchange);
+    else this.#findLater(endpoint, exchange, id, bound);
     return true;
+  }
+
+  /** Messages keep their order. Whether the session is still here only the shared memory can tell, and that may be away for long. */
+  #serveOnceCertain(endpoint: Endpoint, exchange: HttpExchange): void {
+    const act = (): void => refuse(exchange, unreachable());
+    const otherwise = { afterMs: patienceMs(exchange.request), act };
+    this.#dependencies.fence.pass(() => this.#takeOrServe(endpoint, exchange), otherwise);
   }
 
   #takeOrServe(endpoint: Endpoint, exchange: HttpExchange): void {
@@ -251,14 +268,13 @@ export class SessionFinder implements Elsewhere {
       search.tried.clear();
     }
     if (exchange.isAnswerOpen === true) exchange.response.end();
-    else refuse(exchange, new OverloadedError('the session cannot be reached at the moment', RETRY_AFTER_MS));
+    else refuse(exchange, unreachable());
   }
 
   #searchFor(endpoint: Endpoint, id: string, { opened, key }: BoundId, { request, caller }: HttpExchange): Search {
     const { principal } = caller;
-    const patienceMs = request.method === 'POST' ? POST_PATIENCE_MS : GET_PATIENCE_MS;
     const startedAtMs = this.#dependencies.clock.now();
-    const deadlineMs = startedAtMs + patienceMs;
+    const deadlineMs = startedAtMs + patienceMs(request);
     return { endpoint, id, key, opened, principal, startedAtMs, deadlineMs, tried: new Map() };
   }
 

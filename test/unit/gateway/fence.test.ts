@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { TimerWheel } from '../../../src/core/timer-wheel.js';
 import { Fence } from '../../../src/gateway/fence.js';
 
 describe('a fence', () => {
@@ -38,6 +39,28 @@ describe('a fence', () => {
     expect(fence.isOpen).toBe(false);
     expect(fence.isOpen).toBe(false);
     expect(checks).toBe(2);
+  });
+
+  test('keeps nobody for longer than was agreed', () => {
+    let nowMs = 0;
+    const timers = new TimerWheel(100, 64, { now: () => nowMs, wallTimeMs: () => nowMs });
+    const done: string[] = [];
+    const fence = new Fence(() => {}, timers);
+    const otherwise = (afterMs: number, name: string) => ({ afterMs, act: () => done.push(name) });
+    fence.pass(() => done.push('at once'), otherwise(1000, 'never'));
+    fence.shut();
+    fence.pass(() => done.push('patient'));
+    fence.pass(() => done.push('too late'), otherwise(1000, 'a is late'));
+    fence.pass(() => done.push('in time'), otherwise(2000, 'b is late'));
+    nowMs = 1200;
+    timers.advance();
+    expect(done).toEqual(['at once', 'a is late']);
+    fence.open();
+    expect(done).toEqual(['at once', 'a is late', 'patient', 'in time']);
+    nowMs = 3000;
+    timers.advance();
+    expect(done.length).toBe(4);
+    expect(timers.size).toBe(0);
   });
 
   test('lets the others pass when one fails', () => {

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Fleet, type Heartbeat, type Member } from '../../../src/cluster/fleet.js';
+import { TimerWheel } from '../../../src/core/timer-wheel.js';
 import type { Endpoint, EndpointKind } from '../../../src/downstream/endpoints.js';
 import type { HttpExchange } from '../../../src/downstream/http-exchange.js';
 import { Fence } from '../../../src/gateway/fence.js';
@@ -40,6 +41,7 @@ let held: Set<string>;
 let live: Member[];
 let fleet: Fleet;
 let directory: MemoryDirectory;
+let timers: TimerWheel;
 let fence: Fence;
 let forwards: { to: string; flags: Readonly<Record<string, string>> }[];
 let outcomes: Map<string, ForwardOutcome[]>;
@@ -66,7 +68,8 @@ beforeEach(async () => {
   isYoung = false;
   isDraining = false;
   isUnsendable = false;
-  fence = new Fence();
+  timers = new TimerWheel(100, 64, clock);
+  fence = new Fence(() => {}, timers);
   const logger = new RecordingLogger();
   const journals = new MemoryJournals();
   directory = new MemoryDirectory('me', new Map(), journals);
@@ -209,6 +212,43 @@ describe('a session that is here', () => {
     await settle();
     expect(served.length).toBe(1);
     expect(to()).toEqual(['b']);
+  });
+
+  test('is not waited for when the fence stays shut: a message is refused after 5 s', async () => {
+    const id = mint('me');
+    held.add(id);
+    fence.shut();
+    const { response } = ask(id);
+    time.nowMs += 4900;
+    timers.advance();
+    expect(response.status).toBeUndefined();
+    time.nowMs += 300;
+    timers.advance();
+    expect(response.status).toBe(503);
+    expect(JSON.parse(response.body)).toMatchObject({ error: { code: 1503 } });
+    fence.open();
+    await settle();
+    expect(served).toEqual([]);
+  });
+
+  test('is waited for on its stream, which begins at once, and ends when that takes too long', async () => {
+    const id = mint('me');
+    held.add(id);
+    fence.shut();
+    const [resumed, listening] = [ask(id, 'GET', 'sse'), ask(id, 'GET')];
+    await settle();
+    expect([resumed.response.status, listening.response.status]).toEqual([200, 200]);
+    expect(resumed.response.body).toContain('event: endpoint');
+    await settleLong();
+    expect(served).toEqual([]);
+    expect([resumed.response.isEnded, listening.response.isEnded]).toEqual([true, true]);
+  });
+
+  test('of another caller is unknown also while the fence is shut', () => {
+    const id = mint('me', 'bob');
+    held.add(id);
+    fence.shut();
+    expect(ask(id).isTaken).toBe(false);
   });
 
   test('and leaves while the request is read: the request follows it, once it may', async () => {

@@ -1,0 +1,68 @@
+/** A replica that stood still, and cannot ask whose its sessions are: nobody waits for it for ever, and nothing is done that may be another's. */
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { EvilUpstream } from '../helpers/evil-upstream.js';
+import { startRedis, type TestRedis } from '../helpers/redis.js';
+import { type Replica, type Replicas, startReplicas } from '../helpers/replicas.js';
+import { delay, waitFor } from '../helpers/wait.js';
+import { BareStreamable, PATIENCE_MS } from './sessions-support.js';
+
+let redis: TestRedis;
+let evil: EvilUpstream;
+let fleet: Replicas;
+beforeEach(async () => {
+  [redis, evil] = await Promise.all([startRedis(), EvilUpstream.start()]);
+  fleet = await startReplicas({ count: 2, redis, config: { upstreams: [{ url: evil.mcpUrl, prefix: 'evil' }] } });
+});
+afterEach(async () => {
+  redis.resume();
+  await fleet.stop();
+  await Promise.all([redis.stop(), evil.close()]);
+});
+
+async function knowsTheOther({ url }: Replica): Promise<boolean> {
+  const { replicas } = (await (await fetch(`${url}/status`)).json()) as { replicas: string[] };
+  return replicas.length === 2;
+}
+
+const call = (nonce: string) => ({
+  jsonrpc: '2.0',
+  id: nonce,
+  method: 'tools/call',
+  params: { name: 'echo', arguments: { nonce } },
+});
+
+test('with Redis away, its requests are refused after a while, and served when Redis is back', async () => {
+  const [owner, edge] = fleet.replicas as [Replica, Replica];
+  await waitFor('both to be there', async () => (await knowsTheOther(owner)) && knowsTheOther(edge), PATIENCE_MS);
+  const client = await BareStreamable.open(owner.url, 'evil');
+  await client.notify('notifications/initialized');
+  const post = (replica: Replica, nonce: string): Promise<Response> =>
+    fetch(`${replica.url}/evil/mcp`, {
+      method: 'POST',
+      headers: {
+        ...client.headers,
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+      },
+      body: JSON.stringify(call(nonce)),
+    });
+  redis.pause();
+  await waitFor('its absence to be noticed', () => owner.output.includes('"store_away"'), PATIENCE_MS);
+  owner.pause();
+  // Longer than its lease.
+  await delay(1500);
+  owner.resume();
+  await waitFor('it to notice', () => owner.output.includes('"overslept"'), PATIENCE_MS);
+  const refused = await Promise.all([post(owner, 'here'), post(edge, 'passed on')]);
+  expect(refused.map(({ status }) => status)).toEqual([503, 503]);
+  for (const { headers } of refused) expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+  expect([...evil.executions]).toEqual([]);
+  redis.resume();
+  for (const [replica, nonce] of [
+    [owner, 'here'],
+    [edge, 'passed on'],
+  ] as const) {
+    await waitFor('the session', async () => (await post(replica, nonce)).status === 200, PATIENCE_MS);
+  }
+  expect(Object.fromEntries(evil.executions)).toEqual({ here: 1, 'passed on': 1 });
+});
