@@ -12,7 +12,7 @@ export interface ForwardFacts {
   /** What stands before our paths as the client sees them. */
   readonly publicPrefix: string;
   /** Whatever else the two sides agree on. */
-  readonly flags?: Readonly<Record<string, string>>;
+  readonly flags?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Everything about a request but its body and its time, and therefore the same for most requests of one session. */

@@ -19,9 +19,9 @@ export interface Peer {
 }
 
 export interface ForwardRequest extends ForwardHead {
-  readonly body?: Buffer;
+  readonly body?: Buffer | undefined;
   /** Requests with the same name are much alike, as those of one session are. */
-  readonly likeness?: string;
+  readonly likeness?: string | undefined;
 }
 
 /**
@@ -105,8 +105,8 @@ export class Forwarder {
         headers: this.#signer.sign(this.#contextOf(peer, request), body),
         // A second copy of a message could be executed twice.
         retryStale: method !== 'POST',
-        ...(body === undefined ? {} : { body }),
-        ...(headersTimeoutMs === undefined ? {} : { headersTimeoutMs }),
+        body,
+        headersTimeoutMs,
       },
       new Answer(sink),
     );

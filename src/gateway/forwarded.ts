@@ -8,6 +8,7 @@ import { namedSession } from '../downstream/elsewhere.js';
 import type { HttpExchange } from '../downstream/http-exchange.js';
 import { openEventStream } from '../downstream/respond.js';
 import type { Fence } from './fence.js';
+import { MovableExchange } from './movable-exchange.js';
 import { Flag, patienceMs } from './session-finder.js';
 
 export interface ForwardedDependencies {
@@ -40,50 +41,69 @@ function place(
   { envelope }: ForwardedRequest,
   dependencies: ForwardedDependencies,
 ): void {
-  const { fence, isDraining, takeFor, logger } = dependencies;
-  const { flags = {} } = envelope;
-  const serve = (): void => serveIfHere(endpoint, exchange, flags[Flag.greeted] === '1', dependencies);
+  const { fence, isDraining } = dependencies;
+  const { flags } = envelope;
   const id = namedSession(endpoint, exchange);
   if (id === undefined) {
-    if (flags[Flag.open] !== '1' || isDraining()) sayNotOwner(exchange.response);
+    if (flags?.[Flag.open] !== '1' || isDraining()) sayNotOwner(exchange.response);
     else dependencies.serveHere(endpoint, exchange);
   } else if (endpoint.door.holds(id)) {
-    if (fence.isOpen) serve();
-    else fence.pass(serve, { afterMs: patienceMs(exchange.request), act: () => sayNotOwner(exchange.response) });
-  } else if (flags[Flag.take] === '1' && !isDraining()) {
-    const taken = takeFor(endpoint, exchange).then(serve, (error: unknown) => {
-      logger.debug('takeover_failed', 'a session could not be taken', { reason: describeError(error) });
-      sayNotOwner(exchange.response);
-    });
-    background(taken, logger, 'takeover_failed');
-  } else sayNotOwner(exchange.response);
+    if (fence.isOpen) serve(endpoint, exchange, id, dependencies);
+    else serveOnceCertain(endpoint, exchange, id, dependencies);
+  } else if (flags?.[Flag.take] === '1' && !isDraining()) takeAndServe(endpoint, exchange, id, dependencies);
+  else sayNotOwner(exchange.response);
+}
+
+function serveOnceCertain(
+  endpoint: Endpoint,
+  exchange: HttpExchange,
+  id: string,
+  dependencies: ForwardedDependencies,
+): void {
+  dependencies.fence.pass(() => serveIfHere(endpoint, exchange, id, dependencies), {
+    afterMs: patienceMs(exchange.request),
+    act: () => sayNotOwner(exchange.response),
+  });
+}
+
+function takeAndServe(
+  endpoint: Endpoint,
+  exchange: HttpExchange,
+  id: string,
+  dependencies: ForwardedDependencies,
+): void {
+  const { takeFor, logger } = dependencies;
+  const served = () => serveIfHere(endpoint, exchange, id, dependencies);
+  const taken = takeFor(endpoint, exchange).then(served, (error: unknown) => {
+    logger.debug('takeover_failed', 'a session could not be taken', { reason: describeError(error) });
+    sayNotOwner(exchange.response);
+  });
+  background(taken, logger, 'takeover_failed');
 }
 
 function serveIfHere(
   endpoint: Endpoint,
   exchange: HttpExchange,
-  isGreeted: boolean,
-  { serveHere }: ForwardedDependencies,
+  id: string,
+  dependencies: ForwardedDependencies,
 ): void {
-  const { response, headers } = exchange;
-  const id = namedSession(endpoint, exchange);
-  if (id === undefined || !endpoint.door.holds(id)) {
-    sayNotOwner(response);
-    return;
-  }
+  if (endpoint.door.holds(id)) serve(endpoint, exchange, id, dependencies);
+  else sayNotOwner(exchange.response);
+}
+
+function serve(endpoint: Endpoint, exchange: HttpExchange, id: string, { serveHere }: ForwardedDependencies): void {
   // The edge has said to its client how a stream begins.
-  if (isGreeted) openEventStream(response, headers);
-  const here = { ...exchange, isAnswerOpen: isGreeted };
+  if (exchange.isAnswerOpen === true) openEventStream(exchange.response, exchange.headers);
   const follow = (body: Buffer | undefined): void => {
     // A session that is still here was not what was missing, and looking for it elsewhere would only lead back.
-    if (endpoint.door.holds(id)) serveHere(endpoint, { ...here, body });
-    else sayNotOwner(response);
+    if (endpoint.door.holds(id)) serveHere(endpoint, { ...exchange, body });
+    else sayNotOwner(exchange.response);
   };
-  serveHere(endpoint, { ...here, onMoved: (body, left) => void left.then(() => follow(body)) });
+  serveHere(endpoint, new MovableExchange(exchange, (body, left) => void left.then(() => follow(body))));
 }
 
 function exchangeOf({ envelope, request, response, body }: ForwardedRequest): HttpExchange {
-  const { principal, ip, publicPrefix, query, headers } = envelope;
+  const { principal, ip, publicPrefix, query, headers, flags } = envelope;
   return {
     request,
     response,
@@ -91,7 +111,8 @@ function exchangeOf({ envelope, request, response, body }: ForwardedRequest): Ht
     caller: { principal, ip, headers },
     headers: [],
     publicPrefix,
-    ...(request.method === 'POST' ? { body } : {}),
+    body: request.method === 'POST' ? body : undefined,
+    isAnswerOpen: flags?.[Flag.greeted] === '1',
   };
 }
 

@@ -23,9 +23,9 @@ export interface Passage {
   readonly endpoint: Endpoint;
   readonly exchange: HttpExchange;
   /** Id of the session, if there is one. */
-  readonly session?: string;
+  readonly session?: string | undefined;
   /** What the peer has to know beside the request. */
-  readonly flags?: Readonly<Record<string, string>>;
+  readonly flags?: Readonly<Record<string, string>> | undefined;
 }
 
 class OnItsWay implements PipeOutcome {
@@ -151,15 +151,15 @@ export class Peers {
 
 function requestOf({ endpoint, exchange, session, flags }: Passage): ForwardRequest {
   const { request, query, caller, publicPrefix, body } = exchange;
-  const facts = { principal: caller.principal, ip: caller.ip, publicPrefix };
+  const { principal, ip } = caller;
   return {
     method: request.method as ForwardRequest['method'],
     path: `/${endpoint.door.prefix}/${endpoint.kind}`,
     query,
     headers: request.headers,
-    facts: flags === undefined ? facts : { ...facts, flags },
-    ...(body === undefined ? {} : { body }),
+    facts: { principal, ip, publicPrefix, flags },
+    body,
     // Its streams are opened once: only messages are worth remembering.
-    ...(session === undefined || body === undefined ? {} : { likeness: session }),
+    likeness: body === undefined ? undefined : session,
   };
 }

@@ -29,9 +29,9 @@ export interface HttpRequest {
   readonly path: string;
   /** `name: value\r\n` lines, every value of them from `renderHeaders`. */
   readonly headers: string;
-  readonly body?: Buffer;
+  readonly body?: Buffer | undefined;
   /** Instead of the client's own; 0 waits for ever. */
-  readonly headersTimeoutMs?: number;
+  readonly headersTimeoutMs?: number | undefined;
   /** Safe to send once more on a fresh socket when a reused one died before any response byte. */
   readonly retryStale?: boolean;
 }
