@@ -200,7 +200,7 @@ export class SessionJournal implements StreamJournal {
 
   /** Behind everything that was said: an answer settled another request of the same id, and must not settle these. */
   #askedAnew(): { sequence: number; entry: JournalEntry }[] {
-    const all = [...this.#asked.values()].flat().sort((one, other) => one.sequence - other.sequence);
+    const all = [...this.#asked.values()].flat().toSorted((one, other) => one.sequence - other.sequence);
     return all.map((due) => {
       due.sequence = this.#sequences.nextSequence();
       return { sequence: due.sequence, entry: { kind: 'asked', request: due.request } };
