@@ -53,17 +53,11 @@ function medianDifference(figure, rounds, name, against) {
 function medianOf(figure, rounds, name, against, combine) {
   return median(
     rounds.map((round) => {
-      const ours = sumOf(figure, round, name);
+      const ours = valueOf(figure, round, name);
       const theirs = valueOf(figure, round, against);
       return ours === undefined || theirs === undefined ? undefined : combine(ours, theirs);
     }),
   );
-}
-
-/** @param {string | string[]} names */
-function sumOf(figure, round, names) {
-  const values = [names].flat().map((name) => valueOf(figure, round, name));
-  return values.includes(undefined) ? undefined : values.reduce((sum, value) => sum + value, 0);
 }
 
 function valueOf(figure, round, name) {

@@ -58,7 +58,7 @@ function cell(target, figure) {
 }
 
 function goalText({ figure, of, against, atMost, ratio, atMostMore, difference, result }) {
-  const whose = of === 'gateway' ? '' : `${[of].flat().join(' + ')} `;
+  const whose = of === 'gateway' ? '' : `${of} `;
   const found = result === 'not measured' ? result : `${ratio ?? difference} ${result}`;
   if (atMostMore === undefined) return `${whose}<= ${atMost} of ${against}: ${found}`;
   return `${whose}<= ${atMostMore} ${FIGURES[figure].unit} more than ${against}: ${found}`;

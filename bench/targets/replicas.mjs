@@ -34,24 +34,24 @@ export const REPLICA_TARGETS = [
     ...target('owner', 'two replicas, calls at the owner', FORWARDED_WORKS),
     start: async (run) => inFront(await startReplicas('owner', 2, run)),
   },
-  // Two processes on one core cost each other more than the work they share: each has the core to itself when it is measured.
   {
-    ...target('edge', 'calls at the other: the other', FORWARDED_CALLS),
+    ...target('other', 'two replicas, calls at the other', FORWARDED_WORKS),
+    start: async (run) => atTheOther(await startReplicas('other', 2, run)),
+  },
+  // One of the two alone, with the core to itself: less waits for it at once there, so that each call costs more.
+  {
+    ...target('edge', 'the same: the other, alone on its core', FORWARDED_CALLS),
     start: async (run) => {
       const replicas = await startReplicas('edge', 2, run, '', [LOAD_CORE, PROXY_CORE]);
       return { ...atTheOther(replicas), pids: replicas.pids.slice(1) };
     },
   },
   {
-    ...target('behind', 'calls at the other: the owner', FORWARDED_CALLS),
+    ...target('behind', 'the same: the owner, alone on its core', FORWARDED_CALLS),
     start: async (run) => {
       const replicas = await startReplicas('behind', 2, run, '', [PROXY_CORE, LOAD_CORE]);
       return { ...atTheOther(replicas), pids: replicas.pids.slice(0, 1) };
     },
-  },
-  {
-    ...target('other', 'calls at the other: both, on one core', FORWARDED_WORKS),
-    start: async (run) => atTheOther(await startReplicas('other', 2, run)),
   },
   ...['one', 'two', 'three'].map(balanced),
 ];

@@ -3,7 +3,7 @@
  *
  * @typedef {object} Goal
  * @property {string} figure one of `figures`
- * @property {string | string[]} [of] the target the goal is for, or those that are added up; the gateway when absent
+ * @property {string} [of] the target the goal is for; the gateway when absent
  * @property {string} against the target whose figure of the same round ours is divided by
  * @property {number} [atMost] ratio
  * @property {number} [atMostMore] difference, in the unit of the figure
