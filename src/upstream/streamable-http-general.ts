@@ -94,7 +94,8 @@ export class GeneralStream {
   #onRefused(status: number): void {
     this.#call?.abort();
     if (status === 404 && this.#session.hasId) this.#session.gone();
-    else if (status >= 500 || status === 429) this.#retry();
+    // Conflict: the server has such a stream open still, for the connection before this one.
+    else if (status >= 500 || status === 429 || status === 409) this.#retry();
     // Any other refusal means that the server has no such stream.
   }
 

@@ -243,6 +243,17 @@ test('a client that says initialized again and again costs one upstream stream',
   expect(evil.requests.filter(({ method }) => method === 'GET').length).toBe(1);
 });
 
+test('a stream of the server that is still open for a connection before is asked for again', async () => {
+  const evil = await startEvil();
+  evil.inject('open', { kind: 'status', status: 409 }, 1);
+  const { url } = await startOwnGateway({ url: evil.mcpUrl });
+  const client = await openBare('streamable-http', url, 'evil');
+  await client.notify('notifications/initialized');
+  await waitFor('the stream to be open', () => evil.getStreams.size === 1, PATIENCE_MS);
+  expect(evil.requests.filter(({ method }) => method === 'GET').length).toBe(2);
+  client.close();
+});
+
 describe('state of the session', () => {
   test('log level and subscriptions are said again after a loss, and the client is warned', async () => {
     const upstream = await startSdkUpstream();
