@@ -51,6 +51,17 @@ export function createClient(endpoint: RedisEndpoint): RedisCommands {
   }
 }
 
+/** What is sent during the call goes out as one. A cluster has many connections, and each command finds its own. */
+export function inOneWrite(client: RedisCommands, send: () => void): void {
+  const stream = client instanceof Redis ? client.stream : undefined;
+  stream?.cork();
+  try {
+    send();
+  } finally {
+    stream?.uncork();
+  }
+}
+
 function sentinelCredentials(
   access: Extract<RedisEndpoint, { kind: 'sentinel' }>['sentinelAccess'],
 ): Pick<ClientOptions, 'sentinelUsername' | 'sentinelPassword'> {

@@ -5,7 +5,7 @@
 import type { Clock } from '../core/clock.js';
 import { describeError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
-import { createClient, type RedisCommands } from './client.js';
+import { createClient, inOneWrite, type RedisCommands } from './client.js';
 import { isLinkFailure, StoreAwayError } from './errors.js';
 import type { ServerFacts } from './health.js';
 import { RedisKeys } from './keys.js';
@@ -37,7 +37,7 @@ const LONG_UPTIME_MS = 10_000;
 export class RedisLink {
   readonly keys: RedisKeys;
   /** Where stores gather what many sessions have to say at once; whatever else is sent goes behind what was gathered. */
-  readonly turn = new Turn();
+  readonly turn = new Turn((send) => inOneWrite(this.#client, send));
   readonly #client: RedisCommands;
   readonly #logger: Logger;
   readonly #clock: Clock;

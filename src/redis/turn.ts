@@ -10,6 +10,12 @@ export class Turn {
   /** Which of them is next. */
   #next = 0;
   #isScheduled = false;
+  readonly #inOneWrite: (send: () => void) => void;
+
+  /** @param inOneWrite Sends what goes out during the call as one. */
+  constructor(inOneWrite: (send: () => void) => void = (send) => send()) {
+    this.#inOneWrite = inOneWrite;
+  }
 
   /** @param send is called once, at the end of the turn or before */
   gather(send: () => void): void {
@@ -25,11 +31,16 @@ export class Turn {
 
   /** Sends what was gathered. What has waited for that still comes at the end of the turn. */
   send(): void {
+    if (this.#senders.size > 1) this.#inOneWrite(this.#sendAll);
+    else this.#sendAll();
+  }
+
+  readonly #sendAll = (): void => {
     for (const send of this.#senders) {
       this.#senders.delete(send);
       send();
     }
-  }
+  };
 
   /** Does now what was to be done at the end of the turn. A work may end the turn as well: the rest is done then. */
   end(): void {

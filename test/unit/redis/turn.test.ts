@@ -81,3 +81,16 @@ test('one that waited may end the turn: all others come then, once', async () =>
   await over();
   expect(log).toEqual(['sent', 'second', 'first, when all is done']);
 });
+
+test('several that send are told to do so in one write, and who waits for them comes after it', () => {
+  turn = new Turn((send) => {
+    log.push('together');
+    send();
+    log.push('done');
+  });
+  turn.gather(note('one'));
+  turn.gather(note('other'));
+  turn.whenSent(note('first'));
+  turn.end();
+  expect(log).toEqual(['together', 'one', 'other', 'done', 'first']);
+});
