@@ -1,5 +1,5 @@
 /** How a gateway stops without dropping what is under way: what others can go on with goes to them, everything else is waited for. */
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate, setTimeout as delay } from 'node:timers/promises';
 import type { HttpListener } from '../downstream/http-listener.js';
 import { UpstreamFailedError } from '../upstream/errors.js';
 import type { Admission } from './admission.js';
@@ -20,23 +20,28 @@ const LAST_DEPARTURES_MS = 1000;
 /** How long connections may take to end once nothing is under way on them, as far as is known. */
 const CONNECTIONS_MS = 1000;
 
+/** A turn of the event loop that is shorter than this has found no more to do than there was. */
+const SHORT_TURN_MS = 3;
+/** How long a short turn is waited for: a machine may have none to spare. */
+const SHORT_TURN_WITHIN_MS = 1000;
+
 /**
  * Resolves when nothing is under way any more, or the time is up.
  *
  * @returns how many requests were still under way
  */
 export async function drain(context: DrainContext, timeoutMs: number): Promise<number> {
-  const { listener, admission, replication } = context;
+  const { listener, admission, replication, routes } = context;
   const deadlineMs = Date.now() + timeoutMs;
   listener.drain();
-  for (const route of context.routes()) route.stateless.endSubscriptions();
-  while (!isQuiet(context) && Date.now() < deadlineMs) await delay(POLL_MS);
-  const cut = admission.inFlight;
-  if (replication !== undefined) {
-    await handOverTheRest(context);
-    await endConnections(context, replication, deadlineMs);
-  }
-  return cut;
+  for (const route of routes()) route.stateless.endSubscriptions();
+  const isOver = replication === undefined ? () => admission.inFlight === 0 : () => haveLeft(routes());
+  while (!isOver() && Date.now() < deadlineMs) await delay(POLL_MS);
+  if (replication === undefined) return admission.inFlight;
+  const cut = Date.now() < deadlineMs ? 0 : admission.inFlight;
+  await handOverTheRest(context);
+  await endConnections(context, replication, deadlineMs);
+  return cut + admission.inFlight;
 }
 
 /** The time is up: what is under way is answered as it stands, so that its sessions need not end with it. */
@@ -48,27 +53,44 @@ async function handOverTheRest({ routes }: DrainContext): Promise<void> {
   await Promise.race([Promise.all(departures), delay(LAST_DEPARTURES_MS, undefined, { ref: false })]);
 }
 
-function isQuiet({ admission, replication, routes }: DrainContext): boolean {
-  if (replication === undefined) return admission.inFlight === 0;
+/** Asks all sessions to leave. @returns whether there is none left */
+function haveLeft(routes: readonly Route[]): boolean {
   let staying = 0;
-  for (const route of routes()) {
+  for (const route of routes) {
     for (const session of [...route.sessions.sessions]) {
       void session.depart();
       staying += 1;
     }
   }
-  return staying === 0 && admission.inFlight === 0 && replication.forwardedPosts === 0;
+  return staying === 0;
 }
 
-/** A request may be on its way over a connection that looks idle: nothing is cut before the load balancer has had its time. */
+/**
+ * Nothing is here any more that others could not do as well, so nobody new is let in; what was accepted before is finished, however long it
+ * takes. A request may be on its way over a connection that looks idle: nothing is cut before the load balancer has had its time.
+ */
 async function endConnections(context: DrainContext, replication: Replication, deadlineMs: number): Promise<void> {
-  const { listener } = context;
+  const { listener, admission } = context;
+  await afterShortTurn();
   let untilMs = Date.now() + CONNECTIONS_MS;
   do {
     listener.stopAccepting();
     replication.endStreams();
     await delay(POLL_MS);
-    // What was accepted before is finished, however long it takes.
-    if (!isQuiet(context)) untilMs = Date.now() + CONNECTIONS_MS;
+    if (admission.inFlight + replication.forwardedPosts > 0) untilMs = Date.now() + CONNECTIONS_MS;
   } while (Date.now() < Math.min(deadlineMs, untilMs) && (await listener.connectionCount()) > 0);
+}
+
+/**
+ * A connection that the system has taken, and the process has not, is reset when the listener closes, with the request that may be in it.
+ * Right after a short turn of the event loop there is hardly one.
+ */
+async function afterShortTurn(): Promise<void> {
+  const untilMs = performance.now() + SHORT_TURN_WITHIN_MS;
+  for (let fromMs = performance.now(); fromMs < untilMs; ) {
+    await setImmediate();
+    const nowMs = performance.now();
+    if (nowMs - fromMs < SHORT_TURN_MS) return;
+    fromMs = nowMs;
+  }
 }
