@@ -20,8 +20,8 @@ const LAST_DEPARTURES_MS = 1000;
 /** How long connections may take to end once nothing is under way on them, as far as is known. */
 const CONNECTIONS_MS = 1000;
 
-/** A turn of the event loop that is shorter than this has found no more to do than there was. */
-const SHORT_TURN_MS = 3;
+/** A turn of the event loop that is shorter than this had nothing to do. */
+const SHORT_TURN_MS = 0.2;
 /** How long a short turn is waited for: a machine may have none to spare. */
 const SHORT_TURN_WITHIN_MS = 1000;
 
@@ -83,7 +83,7 @@ async function endConnections(context: DrainContext, replication: Replication, d
 
 /**
  * A connection that the system has taken, and the process has not, is reset when the listener closes, with the request that may be in it.
- * Right after a short turn of the event loop there is hardly one.
+ * Right after a turn of the event loop that had nothing to do, there is hardly one.
  */
 async function afterShortTurn(): Promise<void> {
   const untilMs = performance.now() + SHORT_TURN_WITHIN_MS;
