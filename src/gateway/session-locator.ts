@@ -106,7 +106,8 @@ export class SessionLocator {
     const isFromHere = opened.replica === ids.ownReplica;
     const member =
       known === undefined ? (isFromHere ? undefined : fleet.findByHash(opened.replica)) : fleet.find(known);
-    if (member === undefined || member.id === fleet.me.id) return undefined;
+    // One that is about to stop lets go of its sessions, and is soon not there to say so.
+    if (member === undefined || member.id === fleet.me.id || member.isDraining) return undefined;
     // One whose heartbeat is not known may still be there when it is the memory that is away, or has just come back.
     return fleet.isLive(member.id) || memoryAwayMs() > 0 || isMemoryYoung() ? member : undefined;
   }

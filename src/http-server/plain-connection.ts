@@ -86,6 +86,10 @@ export class PlainConnection implements ResponseCarrier {
     return this.#service.httpDate;
   }
 
+  get isClosing(): boolean {
+    return this.#service.isClosing;
+  }
+
   get isGone(): boolean {
     return this.#isGone || this.#socket.destroyed;
   }
@@ -181,7 +185,7 @@ export class PlainConnection implements ResponseCarrier {
 
   /** @returns what came behind the request */
   #begin(bytes: Buffer): Buffer {
-    const head = this.#service.isClosing ? undefined : this.#heads.read(bytes, 0);
+    const head = this.#heads.read(bytes, 0);
     if (head !== undefined && this.#service.takes(head.url)) return this.#serve(head, bytes);
     this.#handOver(bytes);
     return NOTHING;

@@ -8,6 +8,8 @@ export interface ResponseCarrier {
   /** For the `Date` of an answer, as HTTP writes it. */
   readonly httpDate: string;
   readonly isGone: boolean;
+  /** Nobody new is let in: no answer is followed by another. */
+  readonly isClosing: boolean;
   readonly writableNeedDrain: boolean;
   readonly writableLength: number;
   /** @param text In Latin-1. @returns whether more should be written before `drained` */
@@ -74,14 +76,14 @@ export class PlainResponse implements ServedResponse {
   writeHead(status: number, headers: readonly string[] = []): this {
     if (this.headersSent) throw new Error('the head of this answer was written already');
     let hasLength = false;
-    let isLast = false;
+    let isLast = this.#carrier.isClosing;
     let lines = '';
     for (let i = 0; i < headers.length; i += 2) {
       const name = headers[i] as string;
       const value = headers[i + 1] as string;
       refuseIllegal(name, value);
       if (name === 'content-length') hasLength = true;
-      if (name === 'connection') isLast = value === 'close';
+      if (name === 'connection') isLast ||= value === 'close';
       else lines += `${name}: ${value}\r\n`;
     }
     // Only now: whoever was refused a header can still give another answer.

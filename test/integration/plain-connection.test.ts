@@ -392,3 +392,16 @@ test('serves a TLS server as well, plain and not plain', async () => {
     await tlsRig.close();
   }
 });
+
+test('a connection that was accepted before the server closed is served, once', async () => {
+  const client = await rig.connect();
+  await waitFor('the connection to be accepted', () => rig.openSockets === 1);
+  rig.server.close();
+  rig.server.closeIdleConnections();
+  rig.front.closeIdle();
+  client.send(post('/a', 'late'));
+  const { status, headers, body } = await client.response();
+  expect([status, headers.get('connection')]).toEqual([200, 'close']);
+  expect(JSON.parse(body)).toEqual({ via: 'plain', method: 'POST', url: '/a', body: 'late' });
+  await client.closed();
+});

@@ -304,6 +304,21 @@ describe('a session of another replica', () => {
     expect(directory.log).toEqual([]);
   });
 
+  test('at one that is about to stop is looked up: it may have left already', async () => {
+    const id = mint('b');
+    live = [{ ...member('b'), isDraining: true }, member('c')];
+    await fleet.join();
+    store(id, 'c');
+    ask(id);
+    await settle();
+    expect(to()).toEqual(['c']);
+    const staying = mint('b');
+    store(staying, 'b');
+    ask(staying);
+    await settle();
+    expect(to()).toEqual(['c', 'b']);
+  });
+
   test('that went on elsewhere is looked up once, and found at once from then on', async () => {
     const id = mint('b');
     store(id, 'c');
