@@ -87,6 +87,8 @@ async function endConnections(context: DrainContext, replication: Replication, d
  */
 async function afterShortTurn(): Promise<void> {
   const untilMs = performance.now() + SHORT_TURN_WITHIN_MS;
+  // From here to the next time, all sockets were looked at.
+  await setImmediate();
   for (let fromMs = performance.now(); fromMs < untilMs; ) {
     await setImmediate();
     const nowMs = performance.now();
