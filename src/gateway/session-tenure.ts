@@ -3,6 +3,7 @@
  * from the handshake on, another replica is let go on with it, and nothing is done in its name when another may have taken it.
  * Without other replicas nothing of this happens. What the session is on this side, and how that ends, is the bridge's business.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { background } from '../core/background.js';
 import type { LogFields, Logger } from '../core/logger.js';
 import type { Message, RequestId } from '../protocol/message.js';
@@ -27,18 +28,29 @@ export interface MovingSession extends CopiedSession {
   endExchanges(error: UpstreamError): void;
 }
 
+/** For so long a memory that does not answer is asked again whether a session may leave. */
+const STUMBLE_MS = 2000;
+const RETRY_MS = 50;
+
 export class SessionTenure {
   readonly #session: MovingSession;
   /** Undefined: nobody could go on with the session elsewhere. */
   readonly #copies: SessionCopies | undefined;
   readonly #logger: Logger;
+  readonly #pause: (ms: number) => Promise<void>;
   #copy: SessionCopy | undefined;
   #departure: Departure | undefined;
 
-  constructor(session: MovingSession, copies: SessionCopies | undefined, logger: Logger) {
+  constructor(
+    session: MovingSession,
+    copies: SessionCopies | undefined,
+    logger: Logger,
+    pause: (ms: number) => Promise<void> = delay,
+  ) {
     this.#session = session;
     this.#copies = copies;
     this.#logger = logger;
+    this.#pause = pause;
   }
 
   /** The session can go on elsewhere from here on. */
@@ -118,6 +130,8 @@ export class SessionTenure {
   departNow(error: UpstreamError): Promise<void> {
     this.#session.endExchanges(error);
     this.#session.questions.stopWaiting();
+    this.#departure ??= new Departure();
+    this.#departure.isUrgent = true;
     return this.depart();
   }
 
@@ -147,18 +161,30 @@ export class SessionTenure {
     const { questions } = this.#session;
     await questions.refuseAll();
     if (this.#session.record.isClosed) return;
-    try {
-      await this.#copy?.release();
-    } catch (error) {
-      this.#logger.warn('hand_over_failed', 'a session could not be handed over', {
-        ...this.#session.logFields,
-        reason: String(error),
-      });
-    }
+    await this.#release(departure);
     // What was asked meanwhile was refused, and the refusal is not to be cut.
     await questions.refuseAll();
     if (!this.#session.record.isClosed) this.#session.letGo();
     departure.done();
+  }
+
+  /** A memory that only stumbles is asked again: without its word nobody could go on with the session for seconds. */
+  async #release(departure: Departure): Promise<void> {
+    for (let leftMs = STUMBLE_MS; ; leftMs -= RETRY_MS) {
+      try {
+        await this.#copy?.release();
+        return;
+      } catch (error) {
+        if (departure.isUrgent || leftMs <= 0 || this.#session.record.isClosed) {
+          this.#logger.warn('hand_over_failed', 'a session could not be handed over', {
+            ...this.#session.logFields,
+            reason: String(error),
+          });
+          return;
+        }
+      }
+      await this.#pause(RETRY_MS);
+    }
   }
 }
 
@@ -166,6 +192,8 @@ export class SessionTenure {
 class Departure {
   readonly left: Promise<void>;
   isUnderWay = false;
+  /** Nobody is waited for. */
+  isUrgent = false;
   #resolve!: () => void;
 
   constructor() {

@@ -26,6 +26,9 @@ let isBusy: boolean;
 let hasListener: boolean;
 /** What happened, in order. */
 let log: string[];
+/** While the memory is asked again. */
+let onPause: () => void;
+let waitedMs: number;
 
 beforeEach(() => {
   nowMs = 0;
@@ -39,7 +42,13 @@ beforeEach(() => {
   const sealer = testSealer();
   const copies = new SessionCopies({ directory, journals, sealer, clock, fence: new Fence(), options: OPTIONS });
   session = newSession();
-  tenure = new SessionTenure(session, copies, { warn: (event: string) => log.push(event) } as unknown as Logger);
+  onPause = () => {};
+  waitedMs = 0;
+  const logger = { warn: (event: string) => log.push(event) } as unknown as Logger;
+  tenure = new SessionTenure(session, copies, logger, async (ms) => {
+    waitedMs += ms;
+    onPause();
+  });
   tenure.begin();
 });
 
@@ -174,6 +183,41 @@ test('with the memory away the server is told as well', async () => {
   ask(1);
   await tenure.depart();
   expect(log).toEqual(['dropped 1', 'told 1 an error, me has it', 'hand_over_failed', 'let go']);
+});
+
+test('a memory that stumbles is asked again before the session goes', async () => {
+  directory.isAway = true;
+  onPause = () => {
+    if (waitedMs >= 500) directory.isAway = false;
+  };
+  await tenure.depart();
+  expect(log).toEqual(['let go']);
+  expect(owner()).toBe('');
+  expect(waitedMs).toBe(500);
+});
+
+test('a memory that stays away is not waited for longer than 2 s', async () => {
+  directory.isAway = true;
+  await tenure.depart();
+  expect(log).toEqual(['hand_over_failed', 'let go']);
+  expect(waitedMs).toBe(2000);
+});
+
+test('when the time is up the memory is asked once', async () => {
+  directory.isAway = true;
+  await tenure.departNow(STOPPING);
+  expect(log).toEqual(['ended calls', 'hand_over_failed', 'let go']);
+  expect(waitedMs).toBe(0);
+});
+
+test('when the time is up while the memory is asked again, that ends', async () => {
+  directory.isAway = true;
+  onPause = () => {
+    if (waitedMs === 100) void tenure.departNow(STOPPING);
+  };
+  await tenure.depart();
+  expect(log).toEqual(['ended calls', 'hand_over_failed', 'let go']);
+  expect(waitedMs).toBe(100);
 });
 
 test('a session that ends while it waits to leave is not handed over', async () => {
