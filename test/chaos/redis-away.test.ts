@@ -10,6 +10,8 @@ import { CYCLES, isFull, Rig, SEED, summary } from './rig.js';
 
 const OUTAGE_MS = isFull ? 10_000 : 4000;
 const SHARED_AGAIN_WITHIN_MS = 3000;
+/** For so long a call may wait for Redis: one that is sent so late is judged by a Redis that is back. */
+const MOST_WAIT_MS = 100;
 /** Nobody waits more than 100 ms for Redis; the rest is for going on without it. */
 const MOST_DELAY_MS = 150;
 /** A machine on which calls take longer than this while all is well shows nothing about delays. */
@@ -157,7 +159,7 @@ describe.each(['kill', 'pause'] as const)('Redis away by %s', (kind) => {
       expect(each['local']).toBeLessThanOrEqual(LIMIT);
       expect(each['allow']).toBe(2 * LIMIT);
     }
-    for (const { fromMs, toMs } of own) expect(rig.executed('second', fromMs, toMs)).toBe(0);
+    for (const { fromMs, toMs } of own) expect(rig.executed('second', fromMs, toMs - MOST_WAIT_MS)).toBe(0);
     // What a call takes while all is well, in this very run, is not Redis's doing.
     expect(noiseMs).toBeLessThan(MOST_NOISE_MS);
     expect(delayedMs).toBeLessThanOrEqual(MOST_DELAY_MS + noiseMs);
