@@ -19,7 +19,6 @@ const POLL_MS = 20;
 const LAST_DEPARTURES_MS = 1000;
 /** How long connections may take to end once nothing is under way on them, as far as is known. */
 const CONNECTIONS_MS = 1000;
-
 /** A turn of the event loop that is shorter than this had nothing to do. */
 const SHORT_TURN_MS = 0.2;
 /** How long a short turn is waited for: a machine may have none to spare. */

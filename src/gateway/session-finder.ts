@@ -209,7 +209,6 @@ export class SessionFinder implements Elsewhere {
     try {
       peers.forward(member, passage, (outcome) => {
         if (outcome === 'answered') {
-          // Nothing is left to be made of it.
           this.#locator.met(session, member);
           return;
         }
