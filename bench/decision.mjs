@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AuditLog } from '../dist/audit/audit-log.js';
 import { anonymousPrincipal } from '../dist/auth/anonymous.js';
-import { judge } from '../dist/gateway/gate.js';
+import { judge } from '../dist/gateway/policies/gate.js';
 import { compilePolicy } from '../dist/policy/compile.js';
 import { parsePolicy } from '../dist/policy/parse.js';
 import { createToolPins } from '../dist/policy/tool-pins.js';

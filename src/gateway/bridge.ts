@@ -18,16 +18,16 @@ import { UpstreamFailedError } from '../upstream/errors.js';
 import { UpstreamSession, type UpstreamSessionListener } from '../upstream/upstream-session.js';
 import { ClientHandshake, type GreetingSession } from './client-handshake.js';
 import { ClientRequests } from './client-requests.js';
-import type { ContinuedSession } from './continued-session.js';
+import type { ContinuedSession } from './replicas/continued-session.js';
 import { ExchangeRunner } from './exchange-runner.js';
 import { forwardedHeaders } from './forwarded-headers.js';
-import type { ClientRequest } from './gate.js';
+import type { ClientRequest } from './policies/gate.js';
 import type { Route } from './route.js';
-import type { CallContext, GateContext } from './ruling.js';
+import type { CallContext, GateContext } from './policies/ruling.js';
 import { ServerMessages, type ServedSession } from './server-messages.js';
 import { type QuestionedSession, ServerQuestions } from './server-questions.js';
-import type { SessionState } from './session-state.js';
-import { type MovingSession, SessionTenure } from './session-tenure.js';
+import type { SessionState } from './replicas/session-state.js';
+import { type MovingSession, SessionTenure } from './replicas/session-tenure.js';
 
 /** How soon a client is to come back whose session goes on at another replica, in milliseconds. */
 const MOVED_RETRY_MS = 20;

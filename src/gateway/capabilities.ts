@@ -1,7 +1,7 @@
 /** What a server says it can do, as far as this route lets it. */
 import { resultResponse } from '../protocol/json-rpc.js';
 import type { Message, RequestId } from '../protocol/message.js';
-import type { RouteRules } from './rules.js';
+import type { RouteRules } from './policies/rules.js';
 
 const FAMILIES = ['tools', 'resources', 'prompts'] as const;
 

@@ -11,9 +11,9 @@ import type { SessionRecord } from '../session/session-record.js';
 import type { UpstreamSessionRecord } from '../upstream/upstream-session.js';
 import { clientInfoOf } from './client-info.js';
 import type { ExchangeOutcome } from './exchange.js';
-import type { ClientRequest } from './gate.js';
+import type { ClientRequest } from './policies/gate.js';
 import { lostHandshake, type OtherSession, ownHandshake } from './returning-client.js';
-import type { ClientInfo } from './ruling.js';
+import type { ClientInfo } from './policies/ruling.js';
 
 /** The route, as far as handshakes concern it. */
 export interface GreetedRoute {

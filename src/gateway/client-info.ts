@@ -1,6 +1,6 @@
 import type { Message } from '../protocol/message.js';
-import type { ClientInfo } from './ruling.js';
-import { paramsOf } from './subject.js';
+import type { ClientInfo } from './policies/ruling.js';
+import { paramsOf } from './policies/subject.js';
 
 /** What a client says of itself in `initialize`. */
 export function clientInfoOf(initialize: Message): ClientInfo {

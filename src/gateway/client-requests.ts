@@ -12,10 +12,10 @@ import type { SessionRecord } from '../session/session-record.js';
 import type { ClientHandshake } from './client-handshake.js';
 import type { Timing } from './exchange.js';
 import type { ExchangeRunner } from './exchange-runner.js';
-import { type ClientRequest, judge, type Verdict } from './gate.js';
+import { type ClientRequest, judge, type Verdict } from './policies/gate.js';
 import type { Route } from './route.js';
-import type { GateContext } from './ruling.js';
-import type { SessionTenure } from './session-tenure.js';
+import type { GateContext } from './policies/ruling.js';
+import type { SessionTenure } from './replicas/session-tenure.js';
 
 /** The route, as far as requests of its clients concern it. */
 export type RequestedRoute = Pick<

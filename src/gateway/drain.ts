@@ -3,7 +3,7 @@ import { setImmediate, setTimeout as delay } from 'node:timers/promises';
 import type { HttpListener } from '../downstream/http-listener.js';
 import { UpstreamFailedError } from '../upstream/errors.js';
 import type { Admission } from './admission.js';
-import type { Replication } from './replication.js';
+import type { Replication } from './replicas/replication.js';
 import type { Route } from './route.js';
 
 export interface DrainContext {

@@ -15,12 +15,12 @@ import type { ClientHandshake } from './client-handshake.js';
 import { Exchange, type ExchangeOutcome, type ExchangeOwner, type Timing } from './exchange.js';
 import { Exchanges } from './exchanges.js';
 import { forwardedHeaders } from './forwarded-headers.js';
-import type { ClientRequest } from './gate.js';
-import type { Grant } from './grant.js';
+import type { ClientRequest } from './policies/gate.js';
+import type { Grant } from './policies/grant.js';
 import type { Route } from './route.js';
 import type { ServerQuestions } from './server-questions.js';
 import { withId, withRequestId } from './server-requests.js';
-import type { SessionTenure } from './session-tenure.js';
+import type { SessionTenure } from './replicas/session-tenure.js';
 import { countsAgainstUpstream } from './upstream-verdict.js';
 
 /** The route, as far as exchanges concern it. */

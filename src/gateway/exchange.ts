@@ -8,7 +8,7 @@ import type { ClientStream, Delivery, UpstreamError } from '../protocol/transpor
 import { UpstreamTimeoutError } from '../upstream/errors.js';
 import type { UpstreamCall } from '../upstream/transport.js';
 import { failureAnswer } from './answers.js';
-import type { Grant } from './grant.js';
+import type { Grant } from './policies/grant.js';
 
 export type ExchangeOutcome = 'ok' | 'error' | 'upstream_failed' | 'timeout' | 'cancelled';
 

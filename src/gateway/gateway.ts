@@ -14,22 +14,22 @@ import { RequestClock } from '../metrics/request-clock.js';
 import type { SessionOptions } from '../session/options.js';
 import { canConnect } from '../upstream/health.js';
 import { AccessBuilder } from './access.js';
-import type { RuleStores } from './build-rules.js';
+import type { RuleStores } from './policies/build-rules.js';
 import { drain } from './drain.js';
 import { AddressInUseError, NotPermittedError, RequiredUpstreamError } from './errors.js';
 import { openAudit } from './open-audit.js';
 import { type ConfigChanges, Reloader } from './reload.js';
-import type { Replication, ReplicationHost } from './replication.js';
+import type { Replication, ReplicationHost } from './replicas/replication.js';
 import { withBoundSettings } from './restart-bound.js';
 import type { Route } from './route.js';
 import { changesOf, prepareRuntime, type Runtime } from './runtime.js';
 import { SharedParts } from './shared-parts.js';
-import type { SharedPolicies } from './shared-policies.js';
+import type { SharedPolicies } from './policies/shared-policies.js';
 import { SiteKeeper } from './site-keeper.js';
 import { gatewayStatus, routeFacts, routeStatus, type StatusContext } from './status.js';
 import { openPolicies, openReplication, openStores } from './stores.js';
 import { endUnwelcome } from './unwelcome.js';
-import { tellChangedTools } from './visible-tools.js';
+import { tellChangedTools } from './policies/visible-tools.js';
 
 export interface RunningGateway {
   /** The port listened on, also when the configuration said 0. */

@@ -3,7 +3,7 @@ import { VERSION } from '../core/version.js';
 import type { SessionRecord } from '../session/session-record.js';
 import { ownRequest } from '../protocol/json-rpc.js';
 import { Method } from '../protocol/methods.js';
-import type { SessionState } from './session-state.js';
+import type { SessionState } from './replicas/session-state.js';
 
 /** A session of the route, as far as a client may have lost it. */
 export interface OtherSession {

@@ -24,13 +24,13 @@ import { Upstream } from '../upstream/upstream.js';
 import type { UpstreamVerdictStore } from '../upstream/verdicts.js';
 import type { Admission } from './admission.js';
 import { Bridge } from './bridge.js';
-import type { Refusal } from './denials.js';
+import type { Refusal } from './policies/denials.js';
 import type { Timing } from './exchange.js';
-import { takeForStream } from './gate.js';
-import { ListFilter } from './list-filter.js';
-import type { RouteRules } from './rules.js';
-import type { SessionCopies } from './session-copies.js';
-import type { SessionState } from './session-state.js';
+import { takeForStream } from './policies/gate.js';
+import { ListFilter } from './policies/list-filter.js';
+import type { RouteRules } from './policies/rules.js';
+import type { SessionCopies } from './replicas/session-copies.js';
+import type { SessionState } from './replicas/session-state.js';
 import { StatelessTraffic } from './stateless.js';
 
 /** What all routes share. */

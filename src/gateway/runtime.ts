@@ -6,10 +6,10 @@ import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import type { GatewayConfig } from '../config/config.js';
 import type { UpstreamOptions } from '../upstream/options.js';
-import { RuleBuilder, type RuleStores } from './build-rules.js';
+import { RuleBuilder, type RuleStores } from './policies/build-rules.js';
 import type { ConfigChanges } from './reload.js';
 import { Route } from './route.js';
-import type { RouteRules } from './rules.js';
+import type { RouteRules } from './policies/rules.js';
 import type { SharedParts } from './shared-parts.js';
 
 interface PlacedRoute {

@@ -12,12 +12,12 @@ import { isServerRequest, Method } from '../protocol/methods.js';
 import { type ClientStream, type Delivery, NOBODY, type UpstreamKind } from '../protocol/transport.js';
 import { Exchange } from './exchange.js';
 import type { Exchanges } from './exchanges.js';
-import type { ListFilter } from './list-filter.js';
-import type { RouteRules } from './rules.js';
-import { type GateContext, isListed } from './ruling.js';
+import type { ListFilter } from './policies/list-filter.js';
+import type { RouteRules } from './policies/rules.js';
+import { type GateContext, isListed } from './policies/ruling.js';
 import type { ServerQuestions } from './server-questions.js';
 import { withId, withRequestId } from './server-requests.js';
-import { shownAnswer } from './shown-answer.js';
+import { shownAnswer } from './policies/shown-answer.js';
 
 type ServerRequest = Message & { readonly id: RequestId; readonly method: string };
 

@@ -15,7 +15,7 @@ import { SessionQuota } from '../session/session-quota.js';
 import type { UpstreamVerdictStore } from '../upstream/verdicts.js';
 import { Admission } from './admission.js';
 import type { RouteDependencies } from './route.js';
-import type { SessionCopies } from './session-copies.js';
+import type { SessionCopies } from './replicas/session-copies.js';
 
 /** What replicas have in common. */
 export interface ReplicatedParts {

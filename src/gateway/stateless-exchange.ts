@@ -12,10 +12,10 @@ import type { AnswerHints, UpstreamError } from '../protocol/transport.js';
 import { StatelessCall, type StatelessDelivery } from '../upstream/stateless-call.js';
 import { failureAnswer } from './answers.js';
 import { Exchange, type ExchangeOutcome, type ExchangeOwner, type ExchangeTimeouts, type Timing } from './exchange.js';
-import type { Grant } from './grant.js';
+import type { Grant } from './policies/grant.js';
 import type { Route } from './route.js';
-import type { CallContext } from './ruling.js';
-import { shownAnswer } from './shown-answer.js';
+import type { CallContext } from './policies/ruling.js';
+import { shownAnswer } from './policies/shown-answer.js';
 import { countsAgainstUpstream } from './upstream-verdict.js';
 
 type Request = Message & { readonly id: RequestId; readonly method: string };

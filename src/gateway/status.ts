@@ -5,7 +5,7 @@ import { anonymousPrincipal } from '../auth/anonymous.js';
 import type { Caller } from '../downstream/client-session.js';
 import type { RouteFacts } from '../metrics/metrics.js';
 import type { Route } from './route.js';
-import { isListed } from './ruling.js';
+import { isListed } from './policies/ruling.js';
 
 /** Nobody in particular, so that the role is the route's. */
 const ROUTE_ROLE: Caller = { principal: anonymousPrincipal(undefined), ip: '', headers: {} };

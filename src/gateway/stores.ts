@@ -10,10 +10,10 @@ import { RedisLimitStore } from '../redis/limit-store.js';
 import { RedisPinStore } from '../redis/pin-store.js';
 import { PolicyShelf } from '../redis/policy-shelf.js';
 import type { SessionOptions } from '../session/options.js';
-import type { RuleStores } from './build-rules.js';
-import { PushedPolicyFile, pushedPolicyFile } from './pushed-policy-file.js';
-import { Replication, type ReplicationContext } from './replication.js';
-import { SharedPolicies } from './shared-policies.js';
+import type { RuleStores } from './policies/build-rules.js';
+import { PushedPolicyFile, pushedPolicyFile } from './policies/pushed-policy-file.js';
+import { Replication, type ReplicationContext } from './replicas/replication.js';
+import { SharedPolicies } from './policies/shared-policies.js';
 
 export async function openReplication(
   { redis, cluster }: GatewayConfig,

@@ -2,8 +2,8 @@
 import { scanUpstream } from '../protocol/scan.js';
 import type { Message, RequestId } from '../protocol/message.js';
 import { Method } from '../protocol/methods.js';
-import type { Grant } from './grant.js';
-import { isListed } from './ruling.js';
+import type { Grant } from './policies/grant.js';
+import { isListed } from './policies/ruling.js';
 
 type Request = Message & { readonly id: RequestId; readonly method: string };
 

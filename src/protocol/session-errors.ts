@@ -1,5 +1,5 @@
 import { GatewayError } from '../core/errors.js';
-import type { RequestId } from '../protocol/message.js';
+import type { RequestId } from './message.js';
 
 /** No session id where one is needed, or a message that cannot come at this point of the session. */
 export class SessionProtocolError extends GatewayError {

@@ -6,7 +6,7 @@ import { systemClock } from '../../src/core/clock.js';
 import { TimerWheel } from '../../src/core/timer-wheel.js';
 import type { Endpoint } from '../../src/downstream/endpoints.js';
 import type { HttpExchange } from '../../src/downstream/http-exchange.js';
-import { Peers } from '../../src/gateway/peers.js';
+import { Peers } from '../../src/gateway/replicas/peers.js';
 import type { EvilUpstream } from '../helpers/evil-upstream.js';
 import { RawConnection, rawRequest } from '../helpers/raw-http.js';
 import type { TestRedis } from '../helpers/redis.js';

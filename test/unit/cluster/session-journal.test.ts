@@ -9,7 +9,7 @@ import { TimerWheel } from '../../../src/core/timer-wheel.js';
 import { BufferBudget } from '../../../src/downstream/buffer-budget.js';
 import type { EventStream } from '../../../src/downstream/event-stream.js';
 import { SessionStreams } from '../../../src/downstream/session-streams.js';
-import { withoutLostEvents } from '../../../src/gateway/continued-session.js';
+import { withoutLostEvents } from '../../../src/gateway/replicas/continued-session.js';
 import { errorResponse, ownNotification } from '../../../src/protocol/json-rpc.js';
 import type { StreamEvent, StreamSnapshot } from '../../../src/protocol/stream-journal.js';
 import { Turn } from '../../../src/redis/turn.js';

@@ -5,7 +5,7 @@ import type { ClientStream } from '../../../src/protocol/transport.js';
 import { UpstreamFailedError } from '../../../src/upstream/errors.js';
 import { Exchange, type ExchangeOwner } from '../../../src/gateway/exchange.js';
 import { Exchanges } from '../../../src/gateway/exchanges.js';
-import type { Grant } from '../../../src/gateway/grant.js';
+import type { Grant } from '../../../src/gateway/policies/grant.js';
 
 const LOST = new UpstreamFailedError('lost', 'unknown');
 

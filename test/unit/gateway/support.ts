@@ -1,7 +1,7 @@
 /** What tests of sessions have in common. */
 import { EventEmitter } from 'node:events';
 import type { Principal } from '../../../src/auth/principal.js';
-import type { ClientRequest } from '../../../src/gateway/gate.js';
+import type { ClientRequest } from '../../../src/gateway/policies/gate.js';
 import type { RequestId } from '../../../src/protocol/message.js';
 import { scanUpstream } from '../../../src/protocol/scan.js';
 
