@@ -110,7 +110,7 @@ function addFileCommands(root: Command, io: Io, end: End): void {
     .argument('[directory]', 'where to write', '.')
     .action(async (directory: string) => {
       const { init } = await import('./commands/init.js');
-      end(init(directory, io));
+      end(await init(directory, io));
     });
 }
 

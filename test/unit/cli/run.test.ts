@@ -224,6 +224,16 @@ describe('init', () => {
     expect({ code, err }).toEqual({ code: 77, err: 'gateway.yaml exists already and is left as it is\n' });
     expect(readFileSync(join(cwd, 'gateway.yaml'), 'utf8')).toBe('mine');
   });
+
+  test.each(['/proc/nothing/is/made/here', 'a-file', 'a-file/below'])(
+    'says so when %s can be no folder',
+    async (place) => {
+      writeFileSync(join(cwd, 'a-file'), 'mine');
+      const { code, err } = await cli(['init', place], { cwd });
+      expect(code).toBe(77);
+      expect(err).toMatch(new RegExp(`^mcp-gateway: cannot write ${place}/gateway.yaml: E[A-Z]+: [^\n]*\n$`));
+    },
+  );
 });
 
 describe('healthcheck', () => {
