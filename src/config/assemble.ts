@@ -49,8 +49,8 @@ export function assemble(source: ConfigSource, context: AssembleContext, report:
   const documents = new Map([...policies].flatMap(([name, each]) => (each ? [[name, each.document] as const] : [])));
   const shared = { policies: documents, policyEnv: policy?.env ?? {}, rateLimits };
   const effective = { server, ...routes, logging, metrics, ...shared, ...rest };
-  const { warnings, files } = report;
-  return { source: source.file, hash: hashConfig(effective), warnings, files: [...files], ...effective };
+  const { warnings, files, readAtMs } = report;
+  return { source: source.file, hash: hashConfig(effective), warnings, files: [...files], readAtMs, ...effective };
 }
 
 function readServer(source: ConfigSource, context: AssembleContext, report: Report): ServerConfig | undefined {

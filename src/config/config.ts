@@ -45,4 +45,6 @@ export interface GatewayConfig {
    * patterns, policies, `${file:}` sources, certificates and key sets. What has to be watched for changes.
    */
   files: readonly string[];
+  /** When reading them began, in milliseconds since 1970. */
+  readAtMs: number;
 }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { GatewayConfig } from './config.js';
 
-type Effective = Omit<GatewayConfig, 'source' | 'hash' | 'warnings' | 'files'>;
+type Effective = Omit<GatewayConfig, 'source' | 'hash' | 'warnings' | 'files' | 'readAtMs'>;
 
 /** @returns SHA-256 in hex, the same for any order of keys and of upstreams */
 export function hashConfig(config: Effective): string {

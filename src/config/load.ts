@@ -45,13 +45,14 @@ export async function loadConfig(options: LoadOptions = {}): Promise<GatewayConf
   const cwd = options.cwd ?? process.cwd();
   const file = findConfigFile({ file: options.file, env, cwd });
   if (file === '-') return parseConfig(await buffer(options.stdin ?? process.stdin), '<stdin>', options);
+  const readAtMs = Date.now();
   let bytes: Uint8Array;
   try {
     bytes = await readFile(resolve(cwd, file));
   } catch (error) {
     throw new ConfigNotFoundError(`cannot read ${file}: ${readFailure(error)}`, { cause: error });
   }
-  return parseConfig(bytes, file, options);
+  return { ...parseConfig(bytes, file, options), readAtMs };
 }
 
 /**

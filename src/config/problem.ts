@@ -24,10 +24,12 @@ export interface Report {
   warnings: string[];
   /** Absolute paths of everything that was read or named to be read. */
   files: Set<string>;
+  /** When reading began, in milliseconds since 1970. */
+  readonly readAtMs: number;
 }
 
 export function newReport(): Report {
-  return { problems: [], warnings: [], files: new Set() };
+  return { problems: [], warnings: [], files: new Set(), readAtMs: Date.now() };
 }
 
 export class ConfigError extends GatewayError {

@@ -55,8 +55,7 @@ export class Reloader {
   watch(config: GatewayConfig): void {
     this.#files = config.files;
     this.#warnings = config.warnings;
-    // It was read some time ago, but who starts a gateway does not edit its files at that moment.
-    if (this.#dependencies.load !== undefined) this.#watcher.watch(config.files, Date.now());
+    if (this.#dependencies.load !== undefined) this.#watcher.watch(config.files, config.readAtMs);
   }
 
   /** Resolves when a configuration that was read after this call is in force or refused. Never rejects. */
@@ -91,7 +90,7 @@ export class Reloader {
       const config = await load();
       if (this.#isStopped) return;
       this.#accepted(config, this.#dependencies.adopt(config));
-      this.#watcher.watch(config.files, readAtMs);
+      this.#watcher.watch(config.files, config.readAtMs);
     } catch (error) {
       if (this.#isStopped) return;
       this.#refused(error);

@@ -6,7 +6,7 @@ import { stringify } from 'yaml';
 import { loadConfig } from '../../src/config/load.js';
 import { type RunningGateway, startGateway } from '../../src/gateway/gateway.js';
 import { type LogLine, RecordingLogger } from '../helpers/start-gateway.js';
-import { waitFor } from '../helpers/wait.js';
+import { delay, waitFor } from '../helpers/wait.js';
 
 export type ConfigObject = Readonly<Record<string, unknown>>;
 
@@ -32,11 +32,19 @@ export class ReloadableGateway {
     return ReloadableGateway.startIn(directory);
   }
 
-  /** Of a gateway.yaml that is there already. The directory is removed in the end. */
-  static async startIn(directory: string): Promise<ReloadableGateway> {
+  /**
+   * Of a gateway.yaml that is there already. The directory is removed in the end.
+   *
+   * @param whenRead Done between reading it and starting.
+   */
+  static async startIn(directory: string, whenRead?: () => Promise<void>): Promise<ReloadableGateway> {
     const log = new RecordingLogger();
+    // Time stamps of files are coarse: what was written in this very moment would count as changed since it was read.
+    await delay(50);
     const options = { file: join(directory, 'gateway.yaml'), env: { MCP_GATEWAY_SERVER_PORT: '0' } };
-    const gateway = await startGateway(await loadConfig(options), { logger: log, load: () => loadConfig(options) });
+    const config = await loadConfig(options);
+    await whenRead?.();
+    const gateway = await startGateway(config, { logger: log, load: () => loadConfig(options) });
     return new ReloadableGateway(directory, log, gateway);
   }
 

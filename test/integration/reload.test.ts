@@ -272,6 +272,17 @@ describe('files', () => {
     }
   });
 
+  test('that change while the gateway starts are read again', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'mcp-gateway-volume-'));
+    const write = (prefix: string) =>
+      writeFile(join(directory, 'gateway.yaml'), yamlOf({ upstreams: [other(prefix)] }));
+    await write('one');
+    const gateway = await ReloadableGateway.startIn(directory, () => write('two'));
+    open.push(gateway);
+    await gateway.hasLogged('config_reloaded');
+    expect(await gateway.prefixes()).toEqual(['two']);
+  });
+
   test('of others in the same directory are nobody business', async () => {
     const gateway = await start({ upstreams: [up()], audit: { file: './audit.jsonl' } });
     const client = await connect(gateway, 'streamable-http');
