@@ -64,61 +64,70 @@ interface Head {
 const LINE_END = 0x0a;
 
 export function encodeEntries(entries: readonly JournalEntry[]): Buffer {
-  const parts: Buffer[] = [Buffer.from(`${JSON.stringify(entries.map(headOf))}\n`)];
-  for (const entry of entries) if (entry.kind === 'said' && entry.event.bytes) parts.push(entry.event.bytes);
-  return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
+  let line = '[';
+  let eventBytes = 0;
+  for (const entry of entries) {
+    line += line.length === 1 ? headOf(entry) : `,${headOf(entry)}`;
+    eventBytes += eventOf(entry)?.length ?? 0;
+  }
+  line += ']\n';
+  const bytes = Buffer.allocUnsafe(Buffer.byteLength(line) + eventBytes);
+  let offset = bytes.write(line);
+  for (const entry of entries) offset += eventOf(entry)?.copy(bytes, offset) ?? 0;
+  return bytes;
 }
 
-/** What is undefined in it is not written. */
-function headOf(entry: JournalEntry): Writable<Head> {
+function eventOf(entry: JournalEntry): Buffer | undefined {
+  return entry.kind === 'said' ? entry.event.bytes : undefined;
+}
+
+/** A `Head` as JSON. Put together by hand: there are two for every call, and objects made for `JSON.stringify` cost more than the rest. */
+function headOf(entry: JournalEntry): string {
   switch (entry.kind) {
-    case 'opened':
-      return {
-        k: 'o',
-        t: entry.stream,
-        g: flag(entry.isGeneral),
-        f: flag(entry.isFinished),
-        p: entry.forgottenUpTo === entry.stream ? undefined : entry.forgottenUpTo,
-        r: entry.requests.map(pairOf),
-      };
+    case 'opened': {
+      const { stream, isGeneral, isFinished, requests, forgottenUpTo } = entry;
+      const pairs = requests.map(pairOf).join(',');
+      const forgotten = forgottenUpTo === stream ? '' : `,"p":${forgottenUpTo}`;
+      return `{"k":"o","t":${stream}${flag('g', isGeneral)}${flag('f', isFinished)}${forgotten},"r":[${pairs}]}`;
+    }
     case 'said': {
-      const { sequence, answers, isNotification, bytes } = entry.event;
-      return {
-        k: 's',
-        t: entry.stream,
-        q: sequence,
-        g: flag(entry.isGeneral),
-        w: flag(entry.isWaiting),
-        n: flag(isNotification),
-        l: bytes?.length,
-        i: answers,
-      };
+      const { stream, isGeneral, isWaiting, event } = entry;
+      const { sequence, answers, isNotification, bytes } = event;
+      const flags = flag('g', isGeneral) + flag('w', isWaiting) + flag('n', isNotification);
+      const length = bytes === undefined ? '' : `,"l":${bytes.length}`;
+      return `{"k":"s","t":${stream},"q":${sequence}${flags}${length}${named('i', answers)}}`;
     }
     case 'attached':
-      return { k: 'a', t: entry.stream };
+      return `{"k":"a","t":${entry.stream}}`;
     case 'finished':
-      return { k: 'f', t: entry.stream };
+      return `{"k":"f","t":${entry.stream}}`;
     case 'asked':
-      return { k: 'q', r: [pairOf(entry.request)] };
+      return `{"k":"q","r":[${pairOf(entry.request)}]}`;
     case 'settled':
-      return { k: 'c', i: entry.id };
+      return `{"k":"c"${named('i', entry.id)}}`;
     case 'questionOpened':
-      return { k: 'e', i: entry.question.clientId, u: entry.question.upstreamId };
+      return `{"k":"e"${named('i', entry.question.clientId)}${named('u', entry.question.upstreamId)}}`;
     case 'questionClosed':
-      return { k: 'd', i: entry.clientId };
+      return `{"k":"d"${named('i', entry.clientId)}}`;
     case 'reached':
-      return { k: 'n' };
+      return '{"k":"n"}';
   }
 }
 
-type Writable<T> = { readonly [Key in keyof T]: T[Key] | undefined };
-
-function flag(isSet: boolean): 1 | undefined {
-  return isSet ? 1 : undefined;
+function flag(name: string, isSet: boolean): string {
+  return isSet ? `,"${name}":1` : '';
 }
 
-function pairOf({ id, isToolCall }: AskedRequest): readonly [RequestId, 0 | 1] {
-  return [id, isToolCall ? 1 : 0];
+function named(name: string, id: RequestId | undefined): string {
+  return id === undefined ? '' : `,"${name}":${textOf(id)}`;
+}
+
+function pairOf({ id, isToolCall }: AskedRequest): string {
+  return `[${textOf(id)},${isToolCall ? 1 : 0}]`;
+}
+
+function textOf(id: RequestId): string {
+  return typeof id === 'number' ? String(id) : JSON.stringify(id);
 }
 
 /** Those of a kind that is not known here are passed over: another version wrote them. */
