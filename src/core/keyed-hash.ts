@@ -1,3 +1,4 @@
+/** HMAC-SHA-256 where it is needed for every message. */
 import { createHmac, hash } from 'node:crypto';
 
 /** Bytes that SHA-256 takes at a time. */
@@ -5,6 +6,8 @@ const BLOCK_BYTES = 64;
 const DIGEST_BYTES = 32;
 /** Longer texts are rare, and go the ordinary way. */
 const MAX_FAST_BYTES = 16 * 1024;
+/** Of a context, before it. */
+const LENGTH_BYTES = 4;
 /** UTF-8 makes at most so many bytes of one UTF-16 unit. */
 const MAX_BYTES_PER_UNIT = 3;
 
@@ -39,6 +42,29 @@ export class KeyedHash {
       this.#inner.set(data, BLOCK_BYTES);
       end += data.length;
     }
+    return this.#finish(end);
+  }
+
+  /** Of a context and the bytes that belong to it, where one ends and the other begins included. */
+  boundHex(context: string, bytes: Uint8Array): string {
+    const mostBytes = LENGTH_BYTES + context.length * MAX_BYTES_PER_UNIT + bytes.length;
+    if (mostBytes > MAX_FAST_BYTES) return this.#longBoundHex(Buffer.from(context), bytes);
+    const inner = this.#inner;
+    const contextAt = BLOCK_BYTES + LENGTH_BYTES;
+    const contextBytes = inner.write(context, contextAt);
+    inner.writeUInt32BE(contextBytes, BLOCK_BYTES);
+    inner.set(bytes, contextAt + contextBytes);
+    return this.#finish(contextAt + contextBytes + bytes.length);
+  }
+
+  #longBoundHex(context: Buffer, bytes: Uint8Array): string {
+    const length = Buffer.alloc(LENGTH_BYTES);
+    length.writeUInt32BE(context.length);
+    return createHmac('sha256', this.#key).update(length).update(context).update(bytes).digest('hex');
+  }
+
+  /** @param end Of what was written behind the key's block. */
+  #finish(end: number): string {
     this.#outer.write(hash('sha256', this.#inner.subarray(0, end), 'hex'), BLOCK_BYTES, 'hex');
     return hash('sha256', this.#outer, 'hex');
   }

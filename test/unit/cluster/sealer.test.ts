@@ -27,10 +27,28 @@ test('opens what another replica sealed, also when it is empty', () => {
 test('never seals one text the same way twice, and shows nothing of it', () => {
   const sealer = sealerOf('a');
   const sealed = Array.from({ length: 100 }, () => sealer.seal(PLAIN, 'x').toString('latin1'));
-  expect(new Set(sealed.map((each) => each.slice(1, 13))).size).toBe(100);
+  expect(new Set(sealed.map((each) => each.slice(1, 15))).size).toBe(100);
   expect(sealed.some((each) => each.includes('session'))).toBe(false);
   const prefixOf = (text: Buffer): string => text.toString('hex', 1, 9);
   expect(prefixOf(sealerOf('a').seal(PLAIN, 'x'))).not.toBe(prefixOf(sealerOf('a').seal(PLAIN, 'x')));
+});
+
+test('uses no byte of its key stream twice, however long the texts are', () => {
+  const sealer = sealerOf('a');
+  const zeros = [1, 15, 16, 17, 0, 33, 70_000, 5].map((length) => Buffer.alloc(length));
+  const sealed = zeros.map((plain) => sealer.seal(plain, 'x'));
+  // Of zeros the key bytes themselves are left: put together they are one stream without a gap.
+  let end = 0;
+  for (const each of sealed) {
+    expect(each.readUIntBE(9, 6)).toBe(end);
+    end += each.length - 31;
+  }
+  const stream = Buffer.concat(sealed.map((each) => each.subarray(15, -16)));
+  const blocks = Array.from({ length: Math.floor(stream.length / 16) }, (_, block) =>
+    stream.toString('hex', block * 16, block * 16 + 16),
+  );
+  expect(new Set(blocks).size).toBe(blocks.length);
+  for (const [index, each] of sealed.entries()) expect(sealer.open(each, 'x')).toEqual(zeros[index]);
 });
 
 test('does not open in another context or under another secret', () => {

@@ -21,6 +21,20 @@ test.each([0, 1, 63, 64, 65, 131])('is HMAC-SHA-256 under a key of %i bytes, wha
   );
 });
 
+test('binds bytes to a context, wherever one ends and the other begins', () => {
+  const keyed = new KeyedHash(Buffer.from('k'));
+  expect(keyed.boundHex('ab', Buffer.from('c'))).not.toBe(keyed.boundHex('a', Buffer.from('bc')));
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), fc.uint8Array(), fc.constantFrom(1, 20_000), (text, some, repeat) => {
+      const context = Buffer.from(text);
+      const bytes = Buffer.concat(Array.from({ length: repeat }, () => some));
+      const length = Buffer.alloc(4);
+      length.writeUInt32BE(context.length);
+      expect(keyed.boundHex(text, bytes)).toBe(expected(Buffer.from('k'), Buffer.concat([length, context, bytes])));
+    }),
+  );
+});
+
 test.each(['x', 'é', '日', '😀', '\ud800'])('and around the length where texts become long, in %j', (unit) => {
   const key = Buffer.from('k');
   const keyed = new KeyedHash(key);
