@@ -8,7 +8,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { Socket } from 'node:net';
+import { Server as NetServer, type Socket } from 'node:net';
 import { createSecureContext, type TlsOptions } from 'node:tls';
 import { answerBadRequest } from './bad-request.js';
 import type { ServerTlsOptions } from './options.js';
@@ -57,6 +57,14 @@ export function createNodeServer(tls: ServerTlsOptions | undefined, handlers: No
   );
   server.on('connect', (_request: IncomingMessage, socket: Socket) => answerBadRequest({ code: 'METHOD' }, socket));
   return server;
+}
+
+/**
+ * Closes the listening socket and nothing else, in this very instant. `server.close()` cuts idle connections first: what the system
+ * accepts meanwhile would be reset.
+ */
+export function stopListening(server: Server): void {
+  if (server.listening) Reflect.apply(NetServer.prototype.close, server, []);
 }
 
 /** The content of the files, as Node takes it. */

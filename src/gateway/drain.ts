@@ -19,8 +19,8 @@ const POLL_MS = 20;
 const LAST_DEPARTURES_MS = 1000;
 /** How long connections may take to end once nothing is under way on them, as far as is known. */
 const CONNECTIONS_MS = 1000;
-/** A turn of the event loop that is shorter than this had nothing to do. */
-const SHORT_TURN_MS = 0.2;
+/** A turn of the event loop that is shorter than this had nothing to do, and found nobody at the door so long ago at most. */
+const SHORT_TURN_MS = 0.03;
 /** How long a short turn is waited for: a machine may have none to spare. */
 const SHORT_TURN_WITHIN_MS = 1000;
 
@@ -70,19 +70,24 @@ function haveLeft(routes: readonly Route[]): boolean {
  */
 async function endConnections(context: DrainContext, replication: Replication, deadlineMs: number): Promise<void> {
   const { listener, admission } = context;
-  await afterShortTurn();
-  let untilMs = Date.now() + CONNECTIONS_MS;
-  do {
+  const endIdle = async () => {
+    await afterShortTurn();
     listener.stopAccepting();
     replication.endStreams();
+  };
+  await endIdle();
+  let untilMs = Date.now() + CONNECTIONS_MS;
+  while (Date.now() < Math.min(deadlineMs, untilMs) && (await listener.connectionCount()) > 0) {
     await delay(POLL_MS);
     if (admission.inFlight + replication.forwardedPosts > 0) untilMs = Date.now() + CONNECTIONS_MS;
-  } while (Date.now() < Math.min(deadlineMs, untilMs) && (await listener.connectionCount()) > 0);
+    await endIdle();
+  }
 }
 
 /**
- * A connection that the system has taken, and the process has not, is reset when the listener closes, with the request that may be in it.
- * Right after a turn of the event loop that had nothing to do, there is hardly one.
+ * A connection that the system has taken, and the process has not, is reset when the listener closes, with the request that may be in it;
+ * so is one that looks idle and has a request in it that was not read. Right after a turn of the event loop that had nothing to do, there
+ * is hardly one.
  */
 async function afterShortTurn(): Promise<void> {
   const untilMs = performance.now() + SHORT_TURN_WITHIN_MS;
