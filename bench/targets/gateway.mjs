@@ -20,14 +20,16 @@ export const ruled = {
   works: ['echo-sse', 'tools-list'],
 };
 
-/** Another build, to be measured beside this one in the same rounds: the path of its `dist`. */
-const { OTHER_BUILD } = process.env;
+/** Other builds, to be measured beside this one in the same rounds: OTHER_BUILD has the paths of their `dist`, with a colon between them. */
+export const OTHER_BUILDS = (process.env.OTHER_BUILD ?? '')
+  .split(':')
+  .filter(Boolean)
+  .map((path, index) => ({ suffix: index === 0 ? '' : `-${index + 1}`, main: join(path, 'cli/main.js') }));
 
 /** @type {import('./target.mjs').Target[]} */
-export const otherBuilds =
-  OTHER_BUILD === undefined
-    ? []
-    : [newTarget('other-build', 'mcp-gateway, another build', plainConfiguration, join(OTHER_BUILD, 'cli/main.js'))];
+export const otherBuilds = OTHER_BUILDS.map(({ suffix, main }) =>
+  newTarget(`other-build${suffix}`, 'mcp-gateway, another build', plainConfiguration, main),
+);
 
 /** @returns {import('./target.mjs').Target} */
 function newTarget(name, title, configuration, main = MAIN) {

@@ -1,7 +1,7 @@
 /** Gateways that share a Redis, and the same gateway without one. Only the gateways are measured, not Redis nor what spreads calls over them. */
 import { LOAD_CORE, PROXY_CORE, stop, untilReady, untilTrue } from '../runner/child.mjs';
 import { missingRedis, startRedis } from '../runner/redis.mjs';
-import { plainConfiguration, startGateway } from './gateway.mjs';
+import { OTHER_BUILDS, plainConfiguration, startGateway } from './gateway.mjs';
 import { missingNginx, startNginx } from './nginx.mjs';
 
 const SHARED_WORKS = ['redis-sse', 'redis-json'];
@@ -30,6 +30,10 @@ export const REPLICA_TARGETS = [
     ...target('redis', 'on Redis, with limits', SHARED_WORKS),
     start: async (run) => inFront(await startReplicas('redis', 1, run, LIMITS)),
   },
+  ...OTHER_BUILDS.map(({ suffix, main }) => ({
+    ...target(`redis-other${suffix}`, 'the same, another build', SHARED_WORKS),
+    start: async (run) => inFront(await startReplicas(`redis-other${suffix}`, 1, run, LIMITS, [], main)),
+  })),
   {
     ...target('owner', 'two replicas, calls at the owner', FORWARDED_WORKS),
     start: async (run) => inFront(await startReplicas('owner', 2, run)),
@@ -88,7 +92,7 @@ function atTheOther(replicas) {
 }
 
 /** Resolves when each knows all others. */
-async function startReplicas(name, count, run, more = '', cores = []) {
+async function startReplicas(name, count, run, more = '', cores = [], main = undefined) {
   const redis = await startRedis();
   const children = [];
   const stopAll = async () => {
@@ -99,7 +103,10 @@ async function startReplicas(name, count, run, more = '', cores = []) {
   try {
     for (let index = 1; index <= count; index += 1) {
       const configuration = (port) => sharedConfiguration(port, run, redis.url) + more;
-      const { port, child } = await startGateway(`${name}-${index}`, configuration, run, { core: cores[index - 1] });
+      const { port, child } = await startGateway(`${name}-${index}`, configuration, run, {
+        core: cores[index - 1],
+        main,
+      });
       ports.push(port);
       children.push(child);
     }

@@ -3,6 +3,7 @@ import { echo } from '../load/calls.mjs';
 import { SseSession } from '../load/sse-session.mjs';
 import { StreamableSession } from '../load/streamable-session.mjs';
 import { ROUTES } from '../routes.mjs';
+import { OTHER_BUILDS } from '../targets/gateway.mjs';
 import { callsOnSessions } from './work.mjs';
 
 const group = 'Replicas';
@@ -17,7 +18,7 @@ const shared = {
   unit: 'call',
   warmUpUnits,
   figures: ['cpuUs'],
-  targets: ['limits', 'redis'],
+  targets: ['limits', 'redis', ...OTHER_BUILDS.map(({ suffix }) => `redis-other${suffix}`)],
   goals: [{ figure: 'cpuUs', of: 'redis', against: 'limits', atMost: 1.4 }],
 };
 

@@ -43,7 +43,7 @@ export class RedisJournalStore implements JournalStore {
     const bytes = sealed.length + OVERHEAD_BYTES;
     if (!this.#link.reserve(bytes)) return false;
     const batch = this.#batchFor(key);
-    const from = keepFrom === undefined ? '' : entryId(epoch, keepFrom);
+    const from = keepFrom === undefined ? undefined : entryId(epoch, keepFrom);
     batch.add(session, this.#link.keys.journal(key), entryId(epoch, sequence), from, sealed, bytes);
     this.#link.turn.gather(this.#send);
     if (batch.isFull) this.#send();

@@ -5,15 +5,16 @@ import type { RedisCommands } from './client.js';
 import { Script } from './script.js';
 
 /**
- * KEYS: windows, each once. ARGV: for each, how many calls it admits and how long it lasts in milliseconds; then for each call, how many
- * windows it is counted in, and which. Calls are judged one after another. Of each all windows are looked at before one is counted in, so
+ * KEYS: windows, each once. ARGV: one text of numbers: for each window, how many calls it admits and how long it lasts in milliseconds; then
+ * for each call, how many windows it is counted in, and which. Calls are judged one after another. Of each all windows are looked at before one is counted in, so
  * that a refusal and a value that is no count leave everything as it was; the same window twice counts twice. What was counted is written
  * at the end: nothing else is executed meanwhile, and time stands still. A window without an end, which nothing here makes, is given one, or
  * it would stay full forever.
  * Returns for each call 0, the window that is full (counted from 0) and when it ends, or a text that says why it could not be counted.
  */
 const TAKE = new Script(`
-local counts, added = {}, {}
+local counts, added, numbers = {}, {}, {}
+for number in string.gmatch(ARGV[1], '%d+') do numbers[#numbers + 1] = tonumber(number) end
 local function count_of(key)
   if counts[key] == nil then
     local text = redis.pcall('GET', key)
@@ -26,18 +27,18 @@ end
 local function left_of(key, lasts)
   local left = redis.call('PTTL', key)
   if left == -1 then redis.call('PEXPIRE', key, lasts) end
-  if left < 0 then return tonumber(lasts) end
+  if left < 0 then return lasts end
   return left
 end
 local function take(at, size)
   local mine = {}
   for i = 1, size do
-    local window = tonumber(ARGV[at + i])
+    local window = numbers[at + i]
     local key = KEYS[window]
     local count = count_of(key)
     if not count then return 'ERR a window holds no count' end
     mine[key] = (mine[key] or 0) + 1
-    if count + mine[key] > tonumber(ARGV[2 * window - 1]) then return { i - 1, left_of(key, ARGV[2 * window]) } end
+    if count + mine[key] > numbers[2 * window - 1] then return { i - 1, left_of(key, numbers[2 * window]) } end
   end
   for key, calls in pairs(mine) do
     counts[key] = counts[key] + calls
@@ -46,13 +47,13 @@ local function take(at, size)
   return 0
 end
 local verdicts, at = {}, 2 * #KEYS + 1
-while at <= #ARGV do
-  local size = tonumber(ARGV[at])
+while at <= #numbers do
+  local size = numbers[at]
   verdicts[#verdicts + 1] = take(at, size)
   at = at + size + 1
 end
 for i, key in ipairs(KEYS) do
-  if added[key] and redis.call('INCRBY', key, added[key]) == added[key] then redis.call('PEXPIRE', key, ARGV[2 * i]) end
+  if added[key] and redis.call('INCRBY', key, added[key]) == added[key] then redis.call('PEXPIRE', key, numbers[2 * i]) end
   added[key] = nil
 end
 return verdicts
@@ -92,11 +93,15 @@ export class TakeBatch {
   /** Counts, and tells every caller the verdict. */
   async count(run: <T>(work: (redis: RedisCommands) => Promise<T>) => Promise<T>): Promise<void> {
     try {
-      const verdicts = await run((redis) => TAKE.run(redis, this.#keys, [...this.#windows, ...this.#calls]));
+      const verdicts = await run((redis) => TAKE.run(redis, this.#keys, [this.#numbersText()]));
       for (const [index, caller] of this.#callers.entries()) tell(caller, (verdicts as readonly unknown[])[index]);
     } catch (error) {
       for (const { reject } of this.#callers) reject(error);
     }
+  }
+
+  #numbersText(): string {
+    return `${this.#windows.join(' ')} ${this.#calls.join(' ')}`;
   }
 
   /** After a change of the configuration the same window may admit another number of calls. */
