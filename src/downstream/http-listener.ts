@@ -19,7 +19,7 @@ import type { Elsewhere } from './elsewhere.js';
 import { type Endpoint, isEndpointTarget, METHODS } from './endpoints.js';
 import { HttpRefusalError } from './errors.js';
 import { type HttpExchange, refuseOrMove } from './http-exchange.js';
-import { createNodeServer, stopListening, type TlsFiles } from './node-server.js';
+import { createNodeServer, rehearseStop, stopListening, type TlsFiles } from './node-server.js';
 import { isMetadataPath } from './oauth-metadata.js';
 import { createOpsApp, isOperatorPath, type OpsView, PROBE_PATHS } from './ops-routes.js';
 import type { ListenerOptions } from './options.js';
@@ -137,6 +137,7 @@ export class HttpListener {
    */
   drain(): void {
     this.#isDraining = true;
+    rehearseStop();
   }
 
   /** Stops accepting; what is still open is cut. */
@@ -257,7 +258,7 @@ export class HttpListener {
 
   /** New connections are refused from here on; those that are idle are closed. */
   stopAccepting(): void {
-    stopListening(this.#server);
+    if (this.#server.listening) stopListening(this.#server);
     this.#server.closeIdleConnections();
     this.#front.closeIdle();
   }

@@ -70,11 +70,11 @@ function haveLeft(routes: readonly Route[]): boolean {
  */
 async function endConnections(context: DrainContext, replication: Replication, deadlineMs: number): Promise<void> {
   const { listener, admission } = context;
-  const endIdle = async () => {
-    await afterShortTurn();
-    listener.stopAccepting();
-    replication.endStreams();
-  };
+  const endIdle = () =>
+    afterShortTurn(() => {
+      listener.stopAccepting();
+      replication.endStreams();
+    });
   await endIdle();
   let untilMs = Date.now() + CONNECTIONS_MS;
   while (Date.now() < Math.min(deadlineMs, untilMs) && (await listener.connectionCount()) > 0) {
@@ -89,14 +89,15 @@ async function endConnections(context: DrainContext, replication: Replication, d
  * so is one that looks idle and has a request in it that was not read. Right after a turn of the event loop that had nothing to do, there
  * is hardly one.
  */
-async function afterShortTurn(): Promise<void> {
+async function afterShortTurn(act: () => void): Promise<void> {
   const untilMs = performance.now() + SHORT_TURN_WITHIN_MS;
   // From here to the next time, all sockets were looked at.
   await setImmediate();
-  for (let fromMs = performance.now(); fromMs < untilMs; ) {
+  for (let fromMs = performance.now(); ; ) {
     await setImmediate();
     const nowMs = performance.now();
-    if (nowMs - fromMs < SHORT_TURN_MS) return;
+    if (nowMs - fromMs < SHORT_TURN_MS || nowMs > untilMs) break;
     fromMs = nowMs;
   }
+  act();
 }
