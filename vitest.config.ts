@@ -17,13 +17,14 @@ function project(name: string, testTimeout: number, isolate = true) {
 
 export default defineConfig({
   test: {
-    maxWorkers: 2,
+    // Tests mostly wait: for processes to start, and for time to pass.
+    maxWorkers: 3,
     allowOnly: false,
     projects: [
       // Most of their time would go into loading the same modules again; none replaces a module (test/unit/architecture.test.ts).
       project('unit', 10_000, false),
-      project('integration', 30_000),
-      project('fuzz', 60_000),
+      project('integration', 30_000, false),
+      project('fuzz', 60_000, false),
       project('clients', 60_000),
       project('conformance', 60_000),
       // A whole run with its outages is one test.

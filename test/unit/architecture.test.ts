@@ -198,8 +198,9 @@ function findCycle(graph: ReadonlyMap<string, ReadonlySet<string>>): string[] {
   return [];
 }
 
-test('no unit test replaces a module, for all of a worker share what they import', () => {
-  const tests = readdirSync('test/unit', { recursive: true, withFileTypes: true })
+test('no test that shares its modules with others replaces one', () => {
+  const tests = ['unit', 'integration', 'fuzz']
+    .flatMap((project) => readdirSync(join('test', project), { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
     .map((entry) => join(entry.parentPath, entry.name));
   expect(tests.length).toBeGreaterThan(50);
