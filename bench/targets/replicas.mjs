@@ -92,7 +92,7 @@ function atTheOther(replicas) {
 }
 
 /** Resolves when each knows all others. */
-async function startReplicas(name, count, run, more = '', cores = [], main = undefined) {
+async function startReplicas(name, count, run, more = '', cores = [], main) {
   const redis = await startRedis();
   const children = [];
   const stopAll = async () => {

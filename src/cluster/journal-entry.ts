@@ -3,7 +3,7 @@
  * one after another. What a session writes down at once is one text.
  */
 import type { RequestId } from '../protocol/message.js';
-import type { AskedRequest, OpenQuestion, StreamEvent } from '../protocol/stream-journal.js';
+import type { AskedRequest, HeardUpTo, OpenQuestion, StreamEvent } from '../protocol/stream-journal.js';
 
 export type JournalEntry =
   | {
@@ -31,12 +31,14 @@ export type JournalEntry =
   | { readonly kind: 'questionOpened'; readonly question: OpenQuestion }
   /** The client has answered, or need not any more. */
   | { readonly kind: 'questionClosed'; readonly clientId: RequestId }
+  /** What the server said up to here has reached the session. */
+  | { readonly kind: 'heard'; readonly heard: HeardUpTo }
   /** Numbers up to that of the entry were given out. */
   | { readonly kind: 'reached' };
 
 /** What stands in the line; short names, since there is one for every event. */
 interface Head {
-  readonly k: 'o' | 's' | 'a' | 'f' | 'q' | 'c' | 'e' | 'd' | 'n';
+  readonly k: 'o' | 's' | 'a' | 'f' | 'q' | 'c' | 'e' | 'd' | 'h' | 'n';
   /** Stream. */
   readonly t?: number;
   /** The general one. */
@@ -53,9 +55,9 @@ interface Head {
   readonly l?: number;
   /** Sequence. */
   readonly q?: number;
-  /** The request that is answered, or asked. */
+  /** The request that is answered, or asked; or the event that was heard. */
   readonly i?: RequestId;
-  /** The same request as the server knows it. */
+  /** The same request as the server knows it; or the session of the event. */
   readonly u?: RequestId;
   /** Requests: id, and whether it calls a tool. */
   readonly r?: readonly (readonly [RequestId, 0 | 1])[];
@@ -109,6 +111,8 @@ function headOf(entry: JournalEntry): string {
       return `{"k":"e"${named('i', entry.question.clientId)}${named('u', entry.question.upstreamId)}}`;
     case 'questionClosed':
       return `{"k":"d"${named('i', entry.clientId)}}`;
+    case 'heard':
+      return `{"k":"h"${named('i', entry.heard.eventId)}${named('u', entry.heard.sessionId)}}`;
     case 'reached':
       return '{"k":"n"}';
   }
@@ -182,6 +186,8 @@ function entryOf(head: Head, bytes: Buffer | undefined): JournalEntry | undefine
         : { kind: 'questionOpened', question: { clientId: head.i, upstreamId: head.u } };
     case 'd':
       return head.i === undefined ? undefined : { kind: 'questionClosed', clientId: head.i };
+    case 'h':
+      return { kind: 'heard', heard: { eventId: String(head.i), sessionId: String(head.u) } };
     case 'n':
       return { kind: 'reached' };
     default:

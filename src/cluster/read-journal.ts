@@ -1,6 +1,6 @@
 /** From the journal of a session to what its next owner has to know: the streams as they were left, and the answers that are due on either side. */
 import type { RequestId } from '../protocol/message.js';
-import type { AskedRequest, OpenQuestion, StreamEvent, StreamSnapshot } from '../protocol/stream-journal.js';
+import type { AskedRequest, HeardUpTo, OpenQuestion, StreamEvent, StreamSnapshot } from '../protocol/stream-journal.js';
 import { decodeEntries, type JournalEntry } from './journal-entry.js';
 import type { Sealer } from './sealer.js';
 import type { SessionKey } from './session-directory.js';
@@ -12,6 +12,8 @@ export interface LeftSession {
   readonly unanswered: readonly AskedRequest[];
   /** What the server asked and the client may still answer. */
   readonly questions: readonly OpenQuestion[];
+  /** Undefined: the server does not number what it says unasked, or has said nothing. */
+  readonly heard: HeardUpTo | undefined;
   /** Above all that were given out. */
   readonly nextSequence: number;
 }
@@ -24,6 +26,7 @@ interface Left {
   readonly streams: Map<number, Stream>;
   readonly asked: AskedRequest[];
   readonly questions: Map<RequestId, OpenQuestion>;
+  heard: HeardUpTo | undefined;
 }
 
 interface Stream {
@@ -44,7 +47,7 @@ export function readJournal(
   key: SessionKey,
   hasOneStream: boolean,
 ): LeftSession {
-  const left: Left = { streams: new Map(), asked: [], questions: new Map() };
+  const left: Left = { streams: new Map(), asked: [], questions: new Map(), heard: undefined };
   let last = 0;
   for (const { sequence, sealed } of entries) {
     const plain = sealer.open(sealed, entryContext(key, sequence));
@@ -57,11 +60,13 @@ export function readJournal(
     streams: [...left.streams.values()].map((stream) => snapshotOf(stream, hasOneStream)),
     unanswered: left.asked,
     questions: [...left.questions.values()],
+    heard: left.heard,
     nextSequence: last + SEQUENCE_GAP,
   };
 }
 
-function apply(entry: JournalEntry, { streams, asked, questions }: Left): void {
+function apply(entry: JournalEntry, left: Left): void {
+  const { streams, asked, questions } = left;
   switch (entry.kind) {
     case 'opened':
       streams.set(entry.stream, begin(entry, entry.forgottenUpTo));
@@ -90,6 +95,9 @@ function apply(entry: JournalEntry, { streams, asked, questions }: Left): void {
       return;
     case 'questionClosed':
       questions.delete(entry.clientId);
+      return;
+    case 'heard':
+      left.heard = entry.heard;
       return;
     case 'reached':
   }

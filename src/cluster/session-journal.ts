@@ -5,6 +5,7 @@
 import type { RequestId } from '../protocol/message.js';
 import type {
   AskedRequest,
+  HeardUpTo,
   OpenQuestion,
   StreamEvent,
   StreamJournal,
@@ -72,6 +73,7 @@ export class SessionJournal implements StreamJournal {
   readonly #asked = new Map<RequestId, DueAnswer[]>();
   /** What the client may still answer, by its id, with the number of its entry. */
   readonly #questions = new Map<RequestId, { readonly sequence: number; readonly question: OpenQuestion }>();
+  #heard: { sequence: number; readonly heard: HeardUpTo } | undefined;
   /** Written down in this turn of the event loop, and not sent yet. */
   #gathered: JournalEntry[] = [];
   #keepFrom: number | undefined;
@@ -121,6 +123,7 @@ export class SessionJournal implements StreamJournal {
 
   keepFrom(sequence: number): void {
     this.#keepFrom = sequence;
+    if (this.#heard !== undefined && this.#heard.sequence < sequence) this.heard(this.#heard.heard);
     // An answer may be long in coming, and all that is said meanwhile is not to be kept for it.
     if (this.#questions.size === 0) return;
     for (const each of [...this.#questions.values()]) if (each.sequence < sequence) this.#noteQuestion(each.question);
@@ -159,6 +162,13 @@ export class SessionJournal implements StreamJournal {
     this.#append(this.#sequences.nextSequence(), { kind: 'questionClosed', clientId });
   }
 
+  /** What the server said unasked, up to here, was taken note of. */
+  heard(heard: HeardUpTo): void {
+    const sequence = this.#sequences.nextSequence();
+    this.#heard = { sequence, heard };
+    this.#append(sequence, { kind: 'heard', heard });
+  }
+
   /**
    * Writes all anew: what the streams hold, and what is due.
    *
@@ -173,6 +183,9 @@ export class SessionJournal implements StreamJournal {
         entry: { kind: 'questionOpened', question } as const,
       })),
     ];
+    if (this.#heard !== undefined) {
+      entries.push({ sequence: this.#heard.sequence, entry: { kind: 'heard', heard: this.#heard.heard } });
+    }
     entries.sort((one, other) => one.sequence - other.sequence);
     entries.push(...this.#askedAnew());
     const reached = this.#sequences.nextSequence();

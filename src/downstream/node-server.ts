@@ -64,7 +64,7 @@ export function createNodeServer(tls: ServerTlsOptions | undefined, handlers: No
  * accepts meanwhile would be reset.
  */
 export function stopListening(server: NetServer): void {
-  Reflect.apply(NetServer.prototype.close, server, []);
+  NetServer.prototype.close.call(server);
 }
 
 /** Has everything compiled that `stopListening` runs: the first time takes 0.3 ms, and any other a fifth of that. */

@@ -235,6 +235,10 @@ export class Bridge
     this.#tenure.whenCertain(message, (kept) => this.#serverMessages.pass(kept, related));
   }
 
+  onHeard(sessionId: string, eventId: string): void {
+    this.#tenure.heard({ sessionId, eventId });
+  }
+
   tellServer(message: Message, delivery: Delivery): void {
     this.#upstream.send(message, delivery);
   }

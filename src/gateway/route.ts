@@ -29,6 +29,7 @@ import type { Timing } from './exchange.js';
 import { takeForStream } from './policies/gate.js';
 import { ListFilter } from './policies/list-filter.js';
 import type { RouteRules } from './policies/rules.js';
+import { behindWhatWasHeard } from './replicas/continued-session.js';
 import type { SessionCopies } from './replicas/session-copies.js';
 import type { SessionState } from './replicas/session-state.js';
 import { StatelessTraffic } from './stateless.js';
@@ -149,7 +150,8 @@ export class Route implements RouteDoor {
    * @throws {SessionUnknownError} its time is up
    */
   continue(id: string, principal: Principal, epoch: number, state: SessionState, left: LeftSession): void {
-    const { kind, openedAtMs, upstream, client } = state;
+    const { kind, openedAtMs, client } = state;
+    const upstream = behindWhatWasHeard(state.upstream, left);
     const session = this.sessions.adopt(id, kind, principal, { openedAtMs, epoch }, (record) => {
       return new Bridge(record, this, { upstream, client, left });
     });

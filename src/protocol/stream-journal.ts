@@ -18,6 +18,13 @@ export interface OpenQuestion {
   readonly upstreamId: RequestId | undefined;
 }
 
+/** How far a server was heard that numbers what it says unasked. */
+export interface HeardUpTo {
+  /** The server's name for its session: the number means nothing in any other. */
+  readonly sessionId: string;
+  readonly eventId: string;
+}
+
 /** One event as it went to the client, or waits for it. */
 export interface StreamEvent {
   readonly sequence: number;

@@ -44,6 +44,10 @@ class Redactor implements UpstreamListener {
     this.#listener.onMessage(this.#secrets.redact(message), related);
   }
 
+  onHeard(sessionId: string, eventId: string): void {
+    this.#listener.onHeard(sessionId, eventId);
+  }
+
   onLost(error: UpstreamError): void {
     this.#listener.onLost(error);
   }

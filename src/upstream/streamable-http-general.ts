@@ -18,8 +18,10 @@ export class GeneralStream {
   #isPaused = false;
   #isClosed = false;
 
-  constructor(session: StreamableSession) {
+  /** @param heardUpTo The event to go on behind. */
+  constructor(session: StreamableSession, heardUpTo: string | undefined) {
     this.#session = session;
+    this.#lastEventId = heardUpTo;
   }
 
   /** Resolves when the server has answered, whatever it answered: many offer no such stream (405). */
@@ -63,13 +65,16 @@ export class GeneralStream {
   #newEventBody(): EventBody {
     return new EventBody(
       {
-        onMessage: (message) => this.#session.deliver(message, undefined),
+        onMessage: (message) => {
+          this.#session.deliver(message, undefined);
+          this.#noteHeard();
+        },
         onEventId: (id) => {
           this.#lastEventId = id;
           // Only a stream that brings something is worth asking for again at once: some servers end it right after the head.
           this.#backoffMs = FIRST_RETRY_MS;
         },
-        onPriming: () => {},
+        onPriming: () => this.#noteHeard(),
         onRetry: (ms) => {
           this.#serverRetryMs = Math.min(ms, MAX_RETRY_MS);
         },
@@ -77,6 +82,10 @@ export class GeneralStream {
       this.#session.logger,
       this.#session.maxMessageBytes,
     );
+  }
+
+  #noteHeard(): void {
+    if (this.#lastEventId !== undefined) this.#session.heard(this.#lastEventId);
   }
 
   #push(events: EventBody, chunk: Buffer): void {
@@ -96,6 +105,11 @@ export class GeneralStream {
     if (status === 404 && this.#session.hasId) this.#session.gone();
     // Conflict: the server has such a stream open still, for the connection before this one.
     else if (status >= 500 || status === 429 || status === 409) this.#retry();
+    else if (this.#lastEventId !== undefined && status !== 405) {
+      // It does not know the event any more: what is said from now on is better than nothing.
+      this.#lastEventId = undefined;
+      this.#retry();
+    }
     // Any other refusal means that the server has no such stream.
   }
 

@@ -17,6 +17,8 @@ export interface StreamableSession {
   /** The answer to `initialize` may name the session. */
   adopt(id: string | undefined): void;
   deliver(message: Message, related: Delivery | undefined): void;
+  /** Everything that came on the general stream up to this event was delivered. */
+  heard(eventId: string): void;
   /** The server no longer knows it. */
   gone(): void;
   /** GETs an event stream, or goes on with the one that `lastEventId` was said on. */

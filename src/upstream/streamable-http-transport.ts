@@ -47,6 +47,8 @@ export class StreamableHttpTransport implements UpstreamTransport, StreamableSes
   #sessionHeaders: string;
   #postHeaders: string;
   #general: GeneralStream | undefined;
+  /** On a connection that somebody else had. */
+  #heardUpTo: string | undefined;
   #isClosed = false;
 
   constructor(options: StreamableHttpOptions, listener: UpstreamListener) {
@@ -79,7 +81,7 @@ export class StreamableHttpTransport implements UpstreamTransport, StreamableSes
   async openGeneralStream(): Promise<void> {
     // A client that says `initialized` again gets no second one.
     if (this.#isClosed || this.#general !== undefined) return;
-    this.#general = new GeneralStream(this);
+    this.#general = new GeneralStream(this, this.#heardUpTo);
     await this.#general.open();
   }
 
@@ -106,8 +108,9 @@ export class StreamableHttpTransport implements UpstreamTransport, StreamableSes
     return this.#sessionId;
   }
 
-  continueSession(id: string, protocolVersion: string): void {
+  continueSession(id: string, protocolVersion: string, heardUpTo: string | undefined): void {
     this.#version = protocolVersion;
+    this.#heardUpTo = heardUpTo;
     this.adopt(id);
   }
 
@@ -135,6 +138,10 @@ export class StreamableHttpTransport implements UpstreamTransport, StreamableSes
 
   deliver(message: Message, related: Delivery | undefined): void {
     if (!this.#isClosed) this.#listener.onMessage(message, related);
+  }
+
+  heard(eventId: string): void {
+    if (!this.#isClosed && this.#sessionId !== undefined) this.#listener.onHeard(this.#sessionId, eventId);
   }
 
   gone(): void {

@@ -35,8 +35,12 @@ export interface UpstreamTransport {
   close(): Promise<void>;
   /** The server's name for the session, where one outlives the connection. */
   readonly sessionId: string | undefined;
-  /** Goes on with a session that somebody else opened, instead of opening one. Only before anything was sent, and only where sessions have names. */
-  continueSession?(id: string, protocolVersion: string): void;
+  /**
+   * Goes on with a session that somebody else opened, instead of opening one. Only before anything was sent, and only where sessions have names.
+   *
+   * @param heardUpTo The last event of its general stream that was heard.
+   */
+  continueSession?(id: string, protocolVersion: string, heardUpTo: string | undefined): void;
   /** Lets go of the session without ending it: somebody else goes on with it. The listener hears nothing afterwards. */
   abandon(): void;
 }
@@ -47,6 +51,8 @@ export interface UpstreamListener {
    * @param related The delivery whose stream the message came on; undefined where the transport cannot tell.
    */
   onMessage(message: Message, related: Delivery | undefined): void;
+  /** What came on the general stream up to the event of this id was told; what follows can be asked for by it. */
+  onHeard(sessionId: string, eventId: string): void;
   /** The upstream session is gone, and with it every answer that was still due. */
   onLost(error: UpstreamError): void;
 }

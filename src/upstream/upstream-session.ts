@@ -32,6 +32,8 @@ export interface UpstreamSessionRecord {
   readonly kind: UpstreamKind;
   /** The server's own name for the session; undefined where it ends with its connection. */
   readonly sessionId: string | undefined;
+  /** The last event that was heard of what the server says unasked; undefined where it numbers none. */
+  readonly heardUpTo?: string | undefined;
   /** Which server that was; the name means nothing to any other. */
   readonly server: string;
 }
@@ -144,7 +146,7 @@ export class UpstreamSession implements UpstreamListener {
   }
 
   /** At another server than the record's, where the configuration changed meanwhile, the session begins anew. */
-  #goOn({ kind, protocolVersion, sessionId, server }: UpstreamSessionRecord): void {
+  #goOn({ kind, protocolVersion, sessionId, heardUpTo, server }: UpstreamSessionRecord): void {
     this.#protocolVersion = protocolVersion;
     const isSameServer = server === this.#upstream.fingerprint;
     if (!isSameServer || sessionId === undefined || kind !== 'streamable-http') {
@@ -152,7 +154,7 @@ export class UpstreamSession implements UpstreamListener {
       return;
     }
     const transport = this.#adopt(kind);
-    transport.continueSession?.(sessionId, protocolVersion);
+    transport.continueSession?.(sessionId, protocolVersion, heardUpTo);
     this.#state = 'ready';
     this.#openGeneralStreamSoon();
   }
@@ -164,6 +166,10 @@ export class UpstreamSession implements UpstreamListener {
       if (this.#state === 'opening' && message.id === this.#handshake.initializeId) this.#onInitializeAnswer(message);
     }
     this.#listener.onMessage(message, delivery);
+  }
+
+  onHeard(sessionId: string, eventId: string): void {
+    this.#listener.onHeard(sessionId, eventId);
   }
 
   onLost(error: UpstreamError): void {

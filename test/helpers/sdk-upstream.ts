@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { SSEServerTransport } from '@modelcontextprotocol/sdk/server/sse.js';
 import {
+  type EventStore,
   StreamableHTTPServerTransport,
   type StreamableHTTPServerTransportOptions,
 } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
@@ -19,6 +20,8 @@ export interface SdkUpstreamOptions {
   readonly port?: number;
   /** What each session gets. Default: the fixture of `sdk-fixture`. */
   readonly createServer?: (state: FixtureState) => McpServer;
+  /** Makes what each Streamable HTTP session keeps for a client that comes back. Default: it keeps nothing. */
+  readonly createEventStore?: () => EventStore;
 }
 
 export interface SdkUpstream {
@@ -47,6 +50,7 @@ export interface SdkUpstream {
   close(): Promise<void>;
 }
 
+type StreamableOptions = Pick<StreamableHTTPServerTransportOptions, 'enableJsonResponse' | 'eventStore'>;
 type Handler = (request: IncomingMessage, response: ServerResponse, url: URL) => Promise<void>;
 
 /** The sessions of one upstream, whatever their transport. */
@@ -87,8 +91,12 @@ export async function startSdkUpstream(options: SdkUpstreamOptions = {}): Promis
     ['GET /sse', (_request, response) => openSse(sessions, response)],
     ['POST /messages', (request, response, url) => postSse(sessions, request, response, url)],
   ]);
+  const keeping = (): StreamableOptions => {
+    const eventStore = options.createEventStore?.();
+    return eventStore === undefined ? {} : { eventStore };
+  };
   const endpoints = new Map<string, Handler>([
-    ['/mcp', (request, response) => streamable(sessions, {}, request, response)],
+    ['/mcp', (request, response) => streamable(sessions, keeping(), request, response)],
     ['/mcp-json', (request, response) => streamable(sessions, { enableJsonResponse: true }, request, response)],
     ['/mcp-stateless', (request, response) => stateless(sessions, request, response)],
   ]);
@@ -147,7 +155,7 @@ async function postSse(
 
 async function streamable(
   sessions: Sessions,
-  options: Pick<StreamableHTTPServerTransportOptions, 'enableJsonResponse'>,
+  options: StreamableOptions,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {

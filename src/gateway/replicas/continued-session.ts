@@ -18,6 +18,12 @@ export interface ContinuedSession {
   readonly left: LeftSession;
 }
 
+/** Where its server is asked to go on with what it says unasked. What was heard in another session of it says nothing about this one. */
+export function behindWhatWasHeard(record: UpstreamSessionRecord, { heard }: LeftSession): UpstreamSessionRecord {
+  if (heard === undefined || heard.sessionId !== record.sessionId) return record;
+  return { ...record, heardUpTo: heard.eventId };
+}
+
 /** Answers everything that was under way when the replica that had the session was lost: nobody knows what became of it. */
 export function answerWhatWasLeft(streams: SessionStreams, { unanswered }: LeftSession): void {
   for (const request of unanswered) streams.general.answer(unknownFate(request));

@@ -9,7 +9,7 @@ import type { LogFields, Logger } from '../../core/logger.js';
 import type { Message, RequestId } from '../../protocol/message.js';
 import { Method } from '../../protocol/methods.js';
 import { scanUpstream } from '../../protocol/scan.js';
-import type { OpenQuestion } from '../../protocol/stream-journal.js';
+import type { HeardUpTo, OpenQuestion } from '../../protocol/stream-journal.js';
 import type { UpstreamError } from '../../protocol/transport.js';
 import { UpstreamFailedError } from '../../upstream/errors.js';
 import { answerWhatWasLeft, type ContinuedSession } from './continued-session.js';
@@ -64,6 +64,7 @@ export class SessionTenure {
     streams.restore(left.streams, left.nextSequence);
     answerWhatWasLeft(streams, left);
     this.begin();
+    if (left.heard !== undefined) this.heard(left.heard);
   }
 
   /** Something changed that whoever goes on with the session has to know. */
@@ -89,6 +90,11 @@ export class SessionTenure {
 
   questionClosed(clientId: RequestId): void {
     this.#copy?.journal.questionClosed(clientId);
+  }
+
+  /** What the server said unasked, up to here, is with the session, or waits for the fence before this. */
+  heard(heard: HeardUpTo): void {
+    this.#copies?.fence.pass(() => this.#copy?.journal.heard(heard));
   }
 
   /** The session is over, for everybody. */

@@ -44,6 +44,10 @@ const entry: fc.Arbitrary<JournalEntry> = fc.oneof(
     question: fc.record({ clientId: requestId, upstreamId: fc.option(requestId, { nil: undefined }) }),
   }),
   fc.record({ kind: fc.constant('questionClosed' as const), clientId: requestId }),
+  fc.record({
+    kind: fc.constant('heard' as const),
+    heard: fc.record({ eventId: fc.string({ unit: 'binary' }), sessionId: fc.string() }),
+  }),
   fc.constant({ kind: 'reached' as const }),
 );
 

@@ -358,6 +358,29 @@ describe('what is no longer needed goes', () => {
   });
 });
 
+describe('how far a server was heard', () => {
+  const heard = (eventId: string) => ({ sessionId: 'there', eventId });
+
+  test('is known to the next owner as it was known last, also when all is written anew', () => {
+    expect(read().heard).toBeUndefined();
+    journal.heard(heard('1'));
+    journal.heard(heard('2'));
+    expect(read().heard).toEqual(heard('2'));
+    journal.rewrite([], TTL_MS);
+    expect(read().heard).toEqual(heard('2'));
+  });
+
+  test('is known however much is said meanwhile, and keeps nothing of that', () => {
+    streams.keepJournal(journal);
+    attach(streams.general);
+    journal.heard(heard('1'));
+    for (let index = 0; index < 1000; index += 1) streams.general.send(note(1000));
+    expect(read().heard).toEqual(heard('1'));
+    expect(journals.entriesOf(KEY).length).toBeLessThan(200);
+    expect(journal.isLong).toBe(false);
+  });
+});
+
 describe('what the server asked', () => {
   const question = (clientId: string, upstreamId: number | undefined = 7) => ({ clientId, upstreamId });
 

@@ -112,6 +112,7 @@ beforeEach(() => {
 function open(record?: UpstreamSessionRecord): UpstreamSession {
   const listener = {
     onMessage: (message: Message) => answered.push(message.id),
+    onHeard: () => {},
     onLost: () => told.push('lost'),
     onInitialized: () => told.push('initialized'),
     onReestablished: () => told.push('reestablished'),
