@@ -232,7 +232,12 @@ export class Bridge
   }
 
   #passLater(message: Message, related: Delivery | undefined): void {
-    this.#tenure.whenCertain(message, (kept) => this.#serverMessages.pass(kept, related));
+    this.#runner.held(true);
+    this.#tenure.whenCertain(message, (kept) => {
+      this.#serverMessages.pass(kept, related);
+      // Behind all others that waited.
+      queueMicrotask(() => this.#runner.held(false));
+    });
   }
 
   onHeard(sessionId: string, eventId: string): void {

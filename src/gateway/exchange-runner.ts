@@ -47,7 +47,9 @@ export class ExchangeRunner implements ExchangeOwner {
   readonly #upstream: RunnerSurroundings['upstream'];
   readonly #questions: RunnerSurroundings['questions'];
   readonly #tenure: RunnerSurroundings['tenure'];
+  /** Why nothing is read. */
   #isPressed = false;
+  #isHeld = false;
   /** Exchanges end for a reason that says nothing about the upstream. */
   #isLosing = false;
 
@@ -106,7 +108,22 @@ export class ExchangeRunner implements ExchangeOwner {
   /** While the client has more to read than it takes, nothing more is read for it. */
   pressed(isPressed: boolean): void {
     this.#isPressed = isPressed;
-    if (isPressed) {
+    this.#readOrWait();
+  }
+
+  /** While what was read must not be passed on, nothing more is read: it would pile up here. */
+  held(isHeld: boolean): void {
+    if (this.#isHeld === isHeld) return;
+    this.#isHeld = isHeld;
+    this.#readOrWait();
+  }
+
+  get #isWaiting(): boolean {
+    return this.#isPressed || this.#isHeld;
+  }
+
+  #readOrWait(): void {
+    if (this.#isWaiting) {
       this.#upstream.pause();
       this.exchanges.pause();
     } else {
@@ -152,7 +169,7 @@ export class ExchangeRunner implements ExchangeOwner {
     exchange.call = this.#upstream.send(outgoing, exchange, headers);
     exchange.sent();
     if (exchange.isSettled) exchange.call.abort();
-    else if (this.#isPressed) exchange.call.pause();
+    else if (this.#isWaiting) exchange.call.pause();
   }
 
   // What exchanges need.

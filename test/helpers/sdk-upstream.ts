@@ -43,6 +43,8 @@ export interface SdkUpstream {
   readonly closed: number;
   /** TCP connections that are open now. */
   readonly openSockets: number;
+  /** What was given to the system to send, on connections that are open now. */
+  readonly sentBytes: number;
   /** Cuts every connection. HTTP+SSE sessions end with it, Streamable HTTP sessions live on. */
   killConnections(): void;
   /** Forgets every Streamable HTTP session, as a restart would: their ids are 404 from now on. */
@@ -126,6 +128,9 @@ export async function startSdkUpstream(options: SdkUpstreamOptions = {}): Promis
     },
     get openSockets() {
       return listener.sockets.size;
+    },
+    get sentBytes() {
+      return [...listener.sockets].reduce((sum, { bytesWritten }) => sum + bytesWritten, 0);
     },
     killConnections: () => listener.killConnections(),
     forgetSessions: () => sessions.streamable.clear(),

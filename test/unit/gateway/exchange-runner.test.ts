@@ -265,6 +265,20 @@ describe('a cancellation', () => {
   });
 });
 
+test('nothing is read for as long as there is any reason not to', () => {
+  runner.held(true);
+  runner.held(true);
+  expect(log).toEqual(['the upstream session pauses']);
+  start(LIST);
+  expect(log.at(-1)).toBe('list pauses');
+  runner.pressed(true);
+  log.length = 0;
+  runner.held(false);
+  expect(log).not.toContain('the upstream session resumes');
+  runner.pressed(false);
+  expect(log.slice(-2)).toEqual(['the upstream session resumes', 'list resumes']);
+});
+
 test('nothing more is read for a client that does not read', () => {
   startQuietly(LIST);
   runner.pressed(true);
