@@ -187,7 +187,7 @@ function entryOf(head: Head, bytes: Buffer | undefined): JournalEntry | undefine
     case 'd':
       return head.i === undefined ? undefined : { kind: 'questionClosed', clientId: head.i };
     case 'h':
-      return { kind: 'heard', heard: { eventId: String(head.i), sessionId: String(head.u) } };
+      return { kind: 'heard', heard: { eventId: head.i?.toString(), sessionId: String(head.u) } };
     case 'n':
       return { kind: 'reached' };
     default:

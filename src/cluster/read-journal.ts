@@ -97,7 +97,7 @@ function apply(entry: JournalEntry, left: Left): void {
       questions.delete(entry.clientId);
       return;
     case 'heard':
-      left.heard = entry.heard;
+      left.heard = entry.heard.eventId === undefined ? undefined : entry.heard;
       return;
     case 'reached':
   }

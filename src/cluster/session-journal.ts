@@ -123,7 +123,7 @@ export class SessionJournal implements StreamJournal {
 
   keepFrom(sequence: number): void {
     this.#keepFrom = sequence;
-    if (this.#heard !== undefined && this.#heard.sequence < sequence) this.heard(this.#heard.heard);
+    if (this.#heard !== undefined && this.#heard.sequence < sequence) this.#noteHeard(this.#heard.heard);
     // An answer may be long in coming, and all that is said meanwhile is not to be kept for it.
     if (this.#questions.size === 0) return;
     for (const each of [...this.#questions.values()]) if (each.sequence < sequence) this.#noteQuestion(each.question);
@@ -164,9 +164,10 @@ export class SessionJournal implements StreamJournal {
 
   /** What the server said unasked, up to here, was taken note of. */
   heard(heard: HeardUpTo): void {
-    const sequence = this.#sequences.nextSequence();
-    this.#heard = { sequence, heard };
-    this.#append(sequence, { kind: 'heard', heard });
+    const last = this.#heard?.heard;
+    if (heard.eventId === last?.eventId && (last === undefined || heard.sessionId === last.sessionId)) return;
+    this.#noteHeard(heard);
+    if (heard.eventId === undefined) this.#heard = undefined;
   }
 
   /**
@@ -218,6 +219,12 @@ export class SessionJournal implements StreamJournal {
       due.sequence = this.#sequences.nextSequence();
       return { sequence: due.sequence, entry: { kind: 'asked', request: due.request } };
     });
+  }
+
+  #noteHeard(heard: HeardUpTo): void {
+    const sequence = this.#sequences.nextSequence();
+    this.#heard = { sequence, heard };
+    this.#append(sequence, { kind: 'heard', heard });
   }
 
   #noteQuestion(question: OpenQuestion): void {

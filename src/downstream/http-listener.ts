@@ -148,6 +148,8 @@ export class HttpListener {
     this.#server.closeAllConnections();
     this.#front.closeAll();
     await closed;
+    // Where only its socket was closed before, what else it has ends here.
+    this.#server.close();
   }
 
   async #whenDeserted(): Promise<void> {

@@ -190,6 +190,10 @@ export class Bridge
     return this.#runner.inFlight + this.#requests.judging > 0;
   }
 
+  stopReading(): void {
+    this.#runner.held(true);
+  }
+
   letGo(): void {
     this.#route.sessions.handOver(this);
     this.questions.clear();
@@ -240,7 +244,7 @@ export class Bridge
     });
   }
 
-  onHeard(sessionId: string, eventId: string): void {
+  onHeard(sessionId: string, eventId: string | undefined): void {
     this.#tenure.heard({ sessionId, eventId });
   }
 

@@ -71,7 +71,7 @@ function haveLeft(routes: readonly Route[]): boolean {
 async function endConnections(context: DrainContext, replication: Replication, deadlineMs: number): Promise<void> {
   const { listener, admission } = context;
   const endIdle = () =>
-    afterShortTurn(() => {
+    afterShortTurn(deadlineMs, () => {
       listener.stopAccepting();
       replication.endStreams();
     });
@@ -89,8 +89,8 @@ async function endConnections(context: DrainContext, replication: Replication, d
  * so is one that looks idle and has a request in it that was not read. Right after a turn of the event loop that had nothing to do, there
  * is hardly one.
  */
-async function afterShortTurn(act: () => void): Promise<void> {
-  const untilMs = performance.now() + SHORT_TURN_WITHIN_MS;
+async function afterShortTurn(deadlineMs: number, act: () => void): Promise<void> {
+  const untilMs = performance.now() + Math.min(SHORT_TURN_WITHIN_MS, Math.max(0, deadlineMs - Date.now()));
   // From here to the next time, all sockets were looked at.
   await setImmediate();
   for (let fromMs = performance.now(); ; ) {

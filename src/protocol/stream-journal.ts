@@ -22,7 +22,8 @@ export interface OpenQuestion {
 export interface HeardUpTo {
   /** The server's name for its session: the number means nothing in any other. */
   readonly sessionId: string;
-  readonly eventId: string;
+  /** Undefined: what it said last has no number. */
+  readonly eventId: string | undefined;
 }
 
 /** One event as it went to the client, or waits for it. */

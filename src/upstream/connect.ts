@@ -44,7 +44,7 @@ class Redactor implements UpstreamListener {
     this.#listener.onMessage(this.#secrets.redact(message), related);
   }
 
-  onHeard(sessionId: string, eventId: string): void {
+  onHeard(sessionId: string, eventId: string | undefined): void {
     this.#listener.onHeard(sessionId, eventId);
   }
 

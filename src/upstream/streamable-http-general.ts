@@ -1,4 +1,8 @@
-/** The GET stream of a Streamable HTTP upstream: what the server says unasked. Reconnects for as long as the session lives. */
+/**
+ * The GET stream of a Streamable HTTP upstream: what the server says unasked. Reconnects for as long as the session lives, behind the last
+ * event that was heard. Some servers say again what was missed and nothing ever after, so that such a stream has another one beside it;
+ * a server that speaks on the first refuses the second.
+ */
 import { describeError } from '../core/errors.js';
 import type { Timer } from '../core/timer-wheel.js';
 import { EventBody } from './answer-body.js';
@@ -10,8 +14,11 @@ const MAX_RETRY_MS = 30_000;
 
 export class GeneralStream {
   readonly #session: StreamableSession;
-  #call: HttpCall | undefined;
+  /** One, or two: the one that goes on behind what was heard, and the one beside it. */
+  readonly #calls = new Set<HttpCall>();
   #lastEventId: string | undefined;
+  /** The server has refused to go on behind an event. */
+  #mayResume = true;
   #serverRetryMs: number | undefined;
   #backoffMs = FIRST_RETRY_MS;
   #retryTimer: Timer | undefined;
@@ -31,35 +38,65 @@ export class GeneralStream {
 
   pause(): void {
     this.#isPaused = true;
-    this.#call?.pause();
+    for (const call of this.#calls) call.pause();
   }
 
   resume(): void {
     this.#isPaused = false;
-    this.#call?.resume();
+    for (const call of this.#calls) call.resume();
   }
 
   close(): void {
     this.#isClosed = true;
     this.#retryTimer?.cancel();
-    this.#call?.abort();
+    for (const call of this.#calls) call.abort();
   }
 
   #connect(answered: () => void): void {
+    const lastEventId = this.#mayResume ? this.#lastEventId : undefined;
+    this.#openStream(lastEventId, answered, (status) => {
+      if (status === 200) {
+        if (lastEventId === undefined) answered();
+        else this.#openBeside(answered);
+      } else if (lastEventId !== undefined && isRefusal(status)) {
+        // It does not know the event any more: what is said from now on is better than nothing.
+        this.#mayResume = false;
+        this.#connect(answered);
+      } else {
+        answered();
+        this.#onRefused(status);
+      }
+    });
+  }
+
+  #openBeside(answered: () => void): void {
+    this.#openStream(undefined, answered, answered);
+  }
+
+  /** @param onStatus Is told before anything is read; with another status than 200 nothing is. @param failed There is no answer. */
+  #openStream(lastEventId: string | undefined, failed: () => void, onStatus: (status: number) => void): void {
     const events = this.#newEventBody();
-    this.#call = this.#session.openStream(this.#lastEventId, {
+    const over = (): void => {
+      this.#calls.delete(call);
+      if (this.#calls.size === 0) this.#retry();
+    };
+    const call: HttpCall = this.#session.openStream(lastEventId, {
       onHeaders: (status) => {
-        answered();
-        if (status !== 200) this.#onRefused(status);
+        if (status !== 200) {
+          this.#calls.delete(call);
+          call.abort();
+        }
+        if (!this.#isClosed) onStatus(status);
       },
-      onData: (chunk) => this.#push(events, chunk),
-      onEnd: () => this.#retry(),
+      onData: (chunk) => this.#push(events, chunk, call, over),
+      onEnd: over,
       onError: () => {
-        answered();
-        this.#retry();
+        failed();
+        over();
       },
     });
-    if (this.#isPaused) this.#call.pause();
+    this.#calls.add(call);
+    if (this.#isPaused) call.pause();
   }
 
   #newEventBody(): EventBody {
@@ -67,14 +104,14 @@ export class GeneralStream {
       {
         onMessage: (message) => {
           this.#session.deliver(message, undefined);
-          this.#noteHeard();
+          this.#session.heard(this.#lastEventId);
         },
         onEventId: (id) => {
           this.#lastEventId = id;
           // Only a stream that brings something is worth asking for again at once: some servers end it right after the head.
           this.#backoffMs = FIRST_RETRY_MS;
         },
-        onPriming: () => this.#noteHeard(),
+        onPriming: () => this.#session.heard(this.#lastEventId),
         onRetry: (ms) => {
           this.#serverRetryMs = Math.min(ms, MAX_RETRY_MS);
         },
@@ -84,32 +121,22 @@ export class GeneralStream {
     );
   }
 
-  #noteHeard(): void {
-    if (this.#lastEventId !== undefined) this.#session.heard(this.#lastEventId);
-  }
-
-  #push(events: EventBody, chunk: Buffer): void {
+  #push(events: EventBody, chunk: Buffer, call: HttpCall, over: () => void): void {
     try {
       events.push(chunk);
     } catch (error) {
-      this.#call?.abort();
+      call.abort();
       this.#session.logger.warn('upstream_garbage', 'the general stream of the upstream cannot be read', {
         reason: describeError(error),
       });
-      this.#retry();
+      over();
     }
   }
 
   #onRefused(status: number): void {
-    this.#call?.abort();
     if (status === 404 && this.#session.hasId) this.#session.gone();
     // Conflict: the server has such a stream open still, for the connection before this one.
-    else if (status >= 500 || status === 429 || status === 409) this.#retry();
-    else if (this.#lastEventId !== undefined && status !== 405) {
-      // It does not know the event any more: what is said from now on is better than nothing.
-      this.#lastEventId = undefined;
-      this.#retry();
-    }
+    else if (!isRefusal(status)) this.#retry();
     // Any other refusal means that the server has no such stream.
   }
 
@@ -119,4 +146,9 @@ export class GeneralStream {
     this.#backoffMs = Math.min(this.#backoffMs * 2, MAX_RETRY_MS);
     this.#retryTimer = this.#session.timers.schedule(delayMs, () => this.#connect(() => {}));
   }
+}
+
+/** Asked again as before, it would say the same. */
+function isRefusal(status: number): boolean {
+  return status < 500 && status !== 429 && status !== 409 && status !== 404;
 }

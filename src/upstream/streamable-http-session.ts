@@ -18,7 +18,7 @@ export interface StreamableSession {
   adopt(id: string | undefined): void;
   deliver(message: Message, related: Delivery | undefined): void;
   /** Everything that came on the general stream up to this event was delivered. */
-  heard(eventId: string): void;
+  heard(eventId: string | undefined): void;
   /** The server no longer knows it. */
   gone(): void;
   /** GETs an event stream, or goes on with the one that `lastEventId` was said on. */

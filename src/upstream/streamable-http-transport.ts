@@ -140,7 +140,7 @@ export class StreamableHttpTransport implements UpstreamTransport, StreamableSes
     if (!this.#isClosed) this.#listener.onMessage(message, related);
   }
 
-  heard(eventId: string): void {
+  heard(eventId: string | undefined): void {
     if (!this.#isClosed && this.#sessionId !== undefined) this.#listener.onHeard(this.#sessionId, eventId);
   }
 

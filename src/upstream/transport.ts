@@ -51,8 +51,8 @@ export interface UpstreamListener {
    * @param related The delivery whose stream the message came on; undefined where the transport cannot tell.
    */
   onMessage(message: Message, related: Delivery | undefined): void;
-  /** What came on the general stream up to the event of this id was told; what follows can be asked for by it. */
-  onHeard(sessionId: string, eventId: string): void;
+  /** What came on the general stream up to the event of this id was told; what follows can be asked for by it. Undefined: it cannot. */
+  onHeard(sessionId: string, eventId: string | undefined): void;
   /** The upstream session is gone, and with it every answer that was still due. */
   onLost(error: UpstreamError): void;
 }

@@ -168,7 +168,7 @@ export class UpstreamSession implements UpstreamListener {
     this.#listener.onMessage(message, delivery);
   }
 
-  onHeard(sessionId: string, eventId: string): void {
+  onHeard(sessionId: string, eventId: string | undefined): void {
     this.#listener.onHeard(sessionId, eventId);
   }
 

@@ -1,4 +1,5 @@
 /** What a server says unasked while a session moves: one that numbers it is asked for what was missed. */
+import { InMemoryEventStore } from '@modelcontextprotocol/sdk/examples/shared/inMemoryEventStore.js';
 import type { EventId, EventStore, StreamId } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import type { JSONRPCMessage } from '@modelcontextprotocol/sdk/types.js';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -43,19 +44,19 @@ const PREFIX = 'numbered';
 let redis: TestRedis;
 let upstream: SdkUpstream;
 let kept: NumberedEvents[] = [];
+let makeStore: () => EventStore;
 const fixture = replicaFixture((started) => {
   ({ redis } = started);
 });
 
 beforeEach(async () => {
   kept = [];
-  upstream = await startSdkUpstream({
-    createEventStore: () => {
-      const events = new NumberedEvents();
-      kept.push(events);
-      return events;
-    },
-  });
+  makeStore = () => {
+    const events = new NumberedEvents();
+    kept.push(events);
+    return events;
+  };
+  upstream = await startSdkUpstream({ createEventStore: () => makeStore() });
 });
 afterEach(() => upstream.close());
 
@@ -124,6 +125,23 @@ test.each(CLIENT_KINDS)('behind a replica that stopped, everything once (%s)', a
     await say(6);
     await waitFor('what is said now', () => heard(stream).includes(6), PATIENCE_MS);
     expect(heard(stream)).toEqual([4, 5, 6]);
+  } finally {
+    await process.stop();
+  }
+});
+
+test('a server that says again what was missed, and nothing after that on the same stream', async () => {
+  // The store of the SDK's examples finds no stream for what is said unasked: who goes on behind an event hears nothing more.
+  makeStore = () => new InMemoryEventStore();
+  const { process, goOn } = await begin('sse');
+  try {
+    await process.child.stop('SIGTERM');
+    const stream = await goOn();
+    await waitFor('the stream beside it', () => upstream.openSockets >= 2, PATIENCE_MS);
+    await delay(200);
+    await say(4, 5);
+    await waitFor('what is said now', () => heard(stream).length >= 2, PATIENCE_MS);
+    expect(heard(stream)).toEqual([4, 5]);
   } finally {
     await process.stop();
   }

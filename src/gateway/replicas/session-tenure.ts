@@ -22,6 +22,8 @@ export interface MovingSession extends CopiedSession {
   readonly isBusy: boolean;
   readonly questions: ServerQuestions;
   readonly logFields: LogFields;
+  /** Nothing more is read from the server. */
+  stopReading(): void;
   /** Everything on this side ends; the session does not. */
   letGo(): void;
   /** Whatever is still under way is answered with this. */
@@ -167,6 +169,8 @@ export class SessionTenure {
     const { questions } = this.#session;
     await questions.refuseAll();
     if (this.#session.record.isClosed) return;
+    // What it says from here on is for whoever goes on with the session.
+    this.#session.stopReading();
     await this.#release(departure);
     // What was asked meanwhile was refused, and the refusal is not to be cut.
     await questions.refuseAll();

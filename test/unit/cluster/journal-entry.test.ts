@@ -46,7 +46,7 @@ const entry: fc.Arbitrary<JournalEntry> = fc.oneof(
   fc.record({ kind: fc.constant('questionClosed' as const), clientId: requestId }),
   fc.record({
     kind: fc.constant('heard' as const),
-    heard: fc.record({ eventId: fc.string({ unit: 'binary' }), sessionId: fc.string() }),
+    heard: fc.record({ eventId: fc.option(fc.string({ unit: 'binary' }), { nil: undefined }), sessionId: fc.string() }),
   }),
   fc.constant({ kind: 'reached' as const }),
 );

@@ -370,6 +370,17 @@ describe('how far a server was heard', () => {
     expect(read().heard).toEqual(heard('2'));
   });
 
+  test('is forgotten when the server says something without a number', () => {
+    const unnumbered = { sessionId: 'there', eventId: undefined };
+    journal.heard(unnumbered);
+    expect(journals.entriesOf(KEY)).toEqual([]);
+    journal.heard(heard('1'));
+    journal.heard(unnumbered);
+    expect(read().heard).toBeUndefined();
+    journal.rewrite([], TTL_MS);
+    expect(read().heard).toBeUndefined();
+  });
+
   test('is known however much is said meanwhile, and keeps nothing of that', () => {
     streams.keepJournal(journal);
     attach(streams.general);

@@ -94,6 +94,7 @@ function newSession(): MovingSession {
       return isBusy;
     },
     forsake: () => tenure.forsake(),
+    stopReading: () => void log.push('stops reading'),
     letGo: () => {
       record.isClosed = true;
       log.push('let go');
@@ -117,7 +118,7 @@ function passTime(ms: number): void {
 
 test('a session of which nothing is under way leaves at once', async () => {
   await tenure.depart();
-  expect(log).toEqual(['let go']);
+  expect(log).toEqual(['stops reading', 'let go']);
   expect(owner()).toBe('');
 });
 
@@ -130,14 +131,14 @@ test('the answer of a client that listens is waited for, as calls are', async ()
   expect(log).toEqual([]);
   session.questions.answered(message({ jsonrpc: '2.0', id: 1, result: {} }));
   await departed;
-  expect(log).toEqual(['told 1 the answer, me has it', 'let go']);
+  expect(log).toEqual(['told 1 the answer, me has it', 'stops reading', 'let go']);
 });
 
 test('without anybody who listens the server is told so before the session leaves', async () => {
   hasListener = false;
   ask(1);
   await tenure.depart();
-  expect(log).toEqual(['dropped 1', 'told 1 an error, me has it', 'let go']);
+  expect(log).toEqual(['dropped 1', 'told 1 an error, me has it', 'stops reading', 'let go']);
   expect(owner()).toBe('');
 });
 
@@ -147,7 +148,7 @@ test('a client that goes away meanwhile is not waited for any longer', async () 
   hasListener = false;
   tenure.departIfQuiet();
   await departed;
-  expect(log).toEqual(['dropped 1', 'told 1 an error, me has it', 'let go']);
+  expect(log).toEqual(['dropped 1', 'told 1 an error, me has it', 'stops reading', 'let go']);
 });
 
 test('an answer that does not come keeps no session for long', async () => {
@@ -157,7 +158,7 @@ test('an answer that does not come keeps no session for long', async () => {
   expect(log).toEqual([]);
   passTime(300);
   await departed;
-  expect(log).toEqual(['dropped 1', 'told 1 an error, me has it', 'let go']);
+  expect(log).toEqual(['dropped 1', 'told 1 an error, me has it', 'stops reading', 'let go']);
   expect(owner()).toBe('');
 });
 
@@ -167,14 +168,14 @@ test('when the time is up nobody is waited for', async () => {
   const departed = tenure.depart();
   await tenure.departNow(STOPPING);
   await departed;
-  expect(log).toEqual(['ended calls', 'dropped 1', 'told 1 an error, me has it', 'let go']);
+  expect(log).toEqual(['ended calls', 'dropped 1', 'told 1 an error, me has it', 'stops reading', 'let go']);
 });
 
 test('what the server asks while the session is being let go is refused too', async () => {
   const departed = tenure.depart();
   ask(1);
   await departed;
-  expect(log).toEqual(['told 1 an error, me has it', 'let go']);
+  expect(log).toEqual(['told 1 an error, me has it', 'stops reading', 'let go']);
 });
 
 test('with the memory away the server is told as well', async () => {
@@ -182,7 +183,7 @@ test('with the memory away the server is told as well', async () => {
   hasListener = false;
   ask(1);
   await tenure.depart();
-  expect(log).toEqual(['dropped 1', 'told 1 an error, me has it', 'hand_over_failed', 'let go']);
+  expect(log).toEqual(['dropped 1', 'told 1 an error, me has it', 'stops reading', 'hand_over_failed', 'let go']);
 });
 
 test('a memory that stumbles is asked again before the session goes', async () => {
@@ -191,7 +192,7 @@ test('a memory that stumbles is asked again before the session goes', async () =
     if (waitedMs >= 500) directory.isAway = false;
   };
   await tenure.depart();
-  expect(log).toEqual(['let go']);
+  expect(log).toEqual(['stops reading', 'let go']);
   expect(owner()).toBe('');
   expect(waitedMs).toBe(500);
 });
@@ -199,14 +200,14 @@ test('a memory that stumbles is asked again before the session goes', async () =
 test('a memory that stays away is not waited for longer than 2 s', async () => {
   directory.isAway = true;
   await tenure.depart();
-  expect(log).toEqual(['hand_over_failed', 'let go']);
+  expect(log).toEqual(['stops reading', 'hand_over_failed', 'let go']);
   expect(waitedMs).toBe(2000);
 });
 
 test('when the time is up the memory is asked once', async () => {
   directory.isAway = true;
   await tenure.departNow(STOPPING);
-  expect(log).toEqual(['ended calls', 'hand_over_failed', 'let go']);
+  expect(log).toEqual(['ended calls', 'stops reading', 'hand_over_failed', 'let go']);
   expect(waitedMs).toBe(0);
 });
 
@@ -216,7 +217,7 @@ test('when the time is up while the memory is asked again, that ends', async () 
     if (waitedMs === 100) void tenure.departNow(STOPPING);
   };
   await tenure.depart();
-  expect(log).toEqual(['ended calls', 'hand_over_failed', 'let go']);
+  expect(log).toEqual(['stops reading', 'ended calls', 'hand_over_failed', 'let go']);
   expect(waitedMs).toBe(100);
 });
 
