@@ -1,4 +1,5 @@
 /** The stream of what a server says unasked: where it is gone on with, and with servers that go on with nothing. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { TimerWheel } from '../../../src/core/timer-wheel.js';
 import type { HttpCall, ResponseHandler } from '../../../src/http-client/types.js';
@@ -69,9 +70,9 @@ function session(): StreamableSession {
       isGone = true;
     },
     openStream: (lastEventId: string | undefined, handler: ResponseHandler) => {
-      const call = new FakeCall(lastEventId, handler);
-      calls.push(call);
-      return call;
+      const opened = new FakeCall(lastEventId, handler);
+      calls.push(opened);
+      return opened;
     },
   } as unknown as StreamableSession;
 }
@@ -80,13 +81,15 @@ function session(): StreamableSession {
 function open(heardUpTo?: string): { readonly stream: GeneralStream; readonly isAnswered: () => Promise<boolean> } {
   const stream = new GeneralStream(session(), heardUpTo);
   let isAnswered = false;
-  void stream.open().then(() => {
+  const answered = async () => {
+    await stream.open();
     isAnswered = true;
-  });
+  };
+  void answered();
   return {
     stream,
     isAnswered: async () => {
-      await Promise.resolve();
+      await delay(0);
       return isAnswered;
     },
   };
