@@ -2,7 +2,7 @@
 import { InMemoryEventStore } from '@modelcontextprotocol/sdk/examples/shared/inMemoryEventStore.js';
 import type { EventId, EventStore, StreamId } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import type { JSONRPCMessage } from '@modelcontextprotocol/sdk/types.js';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { TestRedis } from '../helpers/redis.js';
 import { type SdkUpstream, startSdkUpstream } from '../helpers/sdk-upstream.js';
 import type { SseStream } from '../helpers/sse-client.js';
@@ -100,34 +100,26 @@ async function open(kind: (typeof CLIENT_KINDS)[number], url: string): Promise<B
   return client;
 }
 
-test.each(CLIENT_KINDS)('behind a replica that was killed, everything once (%s)', async (kind) => {
-  const { process, goOn } = await begin(kind);
-  try {
-    await process.child.stop('SIGKILL');
-    await say(4, 5);
-    const stream = await goOn();
-    await waitFor('what was missed', () => heard(stream).length >= 2, 2 * PATIENCE_MS);
-    await say(6);
-    await waitFor('what is said now', () => heard(stream).includes(6), PATIENCE_MS);
-    expect(heard(stream)).toEqual([4, 5, 6]);
-  } finally {
-    await process.stop();
-  }
-});
+const ENDS = [
+  ['was killed', 'SIGKILL'],
+  ['stopped', 'SIGTERM'],
+] as const;
 
-test.each(CLIENT_KINDS)('behind a replica that stopped, everything once (%s)', async (kind) => {
-  const { process, goOn } = await begin(kind);
-  try {
-    await process.child.stop('SIGTERM');
-    await say(4, 5);
-    const stream = await goOn();
-    await waitFor('what was missed', () => heard(stream).length >= 2, 2 * PATIENCE_MS);
-    await say(6);
-    await waitFor('what is said now', () => heard(stream).includes(6), PATIENCE_MS);
-    expect(heard(stream)).toEqual([4, 5, 6]);
-  } finally {
-    await process.stop();
-  }
+describe.each(ENDS)('behind a replica that %s', (_how, signal) => {
+  test.each(CLIENT_KINDS)('a %s client hears everything once', async (kind) => {
+    const { process, goOn } = await begin(kind);
+    try {
+      await process.child.stop(signal);
+      await say(4, 5);
+      const stream = await goOn();
+      await waitFor('what was missed', () => heard(stream).length >= 2, 2 * PATIENCE_MS);
+      await say(6);
+      await waitFor('what is said now', () => heard(stream).includes(6), PATIENCE_MS);
+      expect(heard(stream)).toEqual([4, 5, 6]);
+    } finally {
+      await process.stop();
+    }
+  });
 });
 
 test('a server that says again what was missed, and nothing after that on the same stream', async () => {

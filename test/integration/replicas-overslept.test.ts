@@ -41,6 +41,17 @@ const call = (nonce: string) => ({
   params: { name: 'echo', arguments: { nonce } },
 });
 
+/** It stands still for longer than its lease, and cannot ask Redis when it goes on. */
+async function oversleeps(owner: Replica): Promise<void> {
+  redis.pause();
+  await waitFor('its absence to be noticed', () => owner.output.includes('"store_away"'), PATIENCE_MS);
+  owner.pause();
+  // Longer than its lease.
+  await delay(1500);
+  owner.resume();
+  await waitFor('it to notice', () => owner.output.includes('"overslept"'), PATIENCE_MS);
+}
+
 test('with Redis away, its requests are refused after a while, and served when Redis is back', async () => {
   const [owner, edge] = fleet.replicas as [Replica, Replica];
   await waitFor('both to be there', async () => (await knowsTheOther(owner)) && knowsTheOther(edge), PATIENCE_MS);
@@ -56,13 +67,7 @@ test('with Redis away, its requests are refused after a while, and served when R
       },
       body: JSON.stringify(call(nonce)),
     });
-  redis.pause();
-  await waitFor('its absence to be noticed', () => owner.output.includes('"store_away"'), PATIENCE_MS);
-  owner.pause();
-  // Longer than its lease.
-  await delay(1500);
-  owner.resume();
-  await waitFor('it to notice', () => owner.output.includes('"overslept"'), PATIENCE_MS);
+  await oversleeps(owner);
   const refused = await Promise.all([post(owner, 'here'), post(edge, 'passed on')]);
   expect(refused.map(({ status }) => status)).toEqual([503, 503]);
   for (const { headers } of refused) expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
@@ -83,12 +88,7 @@ test('with Redis away, it reads no more of what a server says than it can hold, 
   await client.notify('notifications/initialized');
   const stream = await client.openGeneral();
   await client.request('tools/list');
-  redis.pause();
-  await waitFor('its absence to be noticed', () => owner.output.includes('"store_away"'), PATIENCE_MS);
-  owner.pause();
-  await delay(1500);
-  owner.resume();
-  await waitFor('it to notice', () => owner.output.includes('"overslept"'), PATIENCE_MS);
+  await oversleeps(owner);
   const [server] = good.servers;
   const data = 'x'.repeat(SAID_BYTES / MESSAGES);
   for (let index = 0; index < MESSAGES; index += 1) {
