@@ -3,7 +3,6 @@
  * Never passes on what another replica has passed on. Where a session is, the locator knows.
  */
 import type { Member } from '../../cluster/fleet.js';
-import type { SessionKey } from '../../cluster/session-directory.js';
 import { background } from '../../core/background.js';
 import { describeError } from '../../core/errors.js';
 import { readBody } from '../../downstream/body.js';
@@ -14,12 +13,11 @@ import { greet } from '../../downstream/sse.js';
 import { parseEventId } from '../../downstream/sse-encode.js';
 import { greetStream } from '../../downstream/streamable-http.js';
 import { OverloadedError } from '../../protocol/session-errors.js';
-import { type OpenedSessionId, type SessionIds } from '../../session/session-id.js';
-import { LRUCache } from 'lru-cache';
+import type { SessionIds } from '../../session/session-id.js';
+import { type BoundId, BoundIds } from './bound-ids.js';
 import { answerLost } from './lost-request.js';
 import type { ForwardOutcome, Passage, Peers } from './peers.js';
 import { MovableExchange } from './movable-exchange.js';
-import { sessionKey } from './session-copies.js';
 import { type Search, SessionLocator, type SessionLocatorDependencies } from './session-locator.js';
 
 export interface SessionFinderDependencies extends SessionLocatorDependencies {
@@ -39,7 +37,6 @@ const GET_PATIENCE_MS = 15_000;
 const RETRY_AFTER_MS = 1000;
 /** Between two looks where the session is now. */
 const PAUSE_MS = 40;
-const MAX_KNOWN_IDS = 50_000;
 
 /** Told to the replica that a request is passed on to. */
 export const Flag = {
@@ -60,25 +57,16 @@ function unreachable(): OverloadedError {
   return new OverloadedError('the session cannot be reached at the moment', RETRY_AFTER_MS);
 }
 
-/** An id that was found to be genuine, and whose it is; with its name in the shared memory. */
-interface BoundId {
-  readonly opened: OpenedSessionId;
-  readonly key: SessionKey;
-  readonly route: string;
-  /** Id of the caller. */
-  readonly principal: string;
-}
-
 export class SessionFinder implements Elsewhere {
   readonly #dependencies: SessionFinderDependencies;
   readonly #locator: SessionLocator;
-  /** Opening an id costs as much as all the rest of passing a request on. Whoever it is not bound to gets nothing out of it here either. */
-  readonly #bound = new LRUCache<string, BoundId>({ max: MAX_KNOWN_IDS });
+  readonly #ids: BoundIds;
   #searching = 0;
 
   constructor(dependencies: SessionFinderDependencies) {
     this.#dependencies = dependencies;
     this.#locator = new SessionLocator(dependencies);
+    this.#ids = new BoundIds(dependencies.ids);
   }
 
   /** Requests that are on their way to their session. */
@@ -97,7 +85,7 @@ export class SessionFinder implements Elsewhere {
       this.#serve(endpoint, exchange, id);
       return true;
     }
-    const bound = this.#openFor(endpoint, exchange, id);
+    const bound = this.#ids.openFor(endpoint, exchange, id);
     if (bound === undefined) return false;
     if (isHere && exchange.request.method === 'POST') this.#serveOnceCertain(endpoint, exchange);
     else this.#findLater(endpoint, exchange, id, bound);
@@ -115,23 +103,10 @@ export class SessionFinder implements Elsewhere {
     if (!this.takes(endpoint, exchange)) this.#dependencies.serveHere(endpoint, exchange);
   }
 
-  /** @returns undefined when it is forged, or another's: refused like any unknown one, and nobody is asked */
-  #openFor({ door }: Endpoint, { caller }: HttpExchange, id: string): BoundId | undefined {
-    const known = this.#bound.get(id);
-    if (known !== undefined) {
-      return known.route === door.prefix && known.principal === caller.principal.id ? known : undefined;
-    }
-    const opened = this.#dependencies.ids.open(id);
-    if (opened?.isBoundTo(door.prefix, caller.principal.id) !== true) return undefined;
-    const bound = { opened, key: sessionKey(id), route: door.prefix, principal: caller.principal.id };
-    this.#bound.set(id, bound);
-    return bound;
-  }
-
   /** For a request that another replica passed on: takes its session if it may be taken. @returns whether it is here */
   async takeFor(endpoint: Endpoint, exchange: HttpExchange): Promise<boolean> {
     const id = namedSession(endpoint, exchange);
-    const bound = id === undefined ? undefined : this.#openFor(endpoint, exchange, id);
+    const bound = id === undefined ? undefined : this.#ids.openFor(endpoint, exchange, id);
     if (id === undefined || bound === undefined) return false;
     const search = this.#searchFor(endpoint, id, bound, exchange);
     const stored = await this.#dependencies.directory.load(search.key);
@@ -150,7 +125,7 @@ export class SessionFinder implements Elsewhere {
 
   /** A session that is still here was not what was missing, and looking for it again would find it again. */
   #follow(endpoint: Endpoint, exchange: HttpExchange, id: string): void {
-    const bound = endpoint.door.holds(id) ? undefined : this.#openFor(endpoint, exchange, id);
+    const bound = endpoint.door.holds(id) ? undefined : this.#ids.openFor(endpoint, exchange, id);
     if (bound === undefined) this.#dependencies.serveHere(endpoint, exchange);
     else this.#findLater(endpoint, exchange, id, bound);
   }
