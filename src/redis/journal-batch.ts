@@ -7,7 +7,7 @@ import { Script } from './script.js';
  * KEYS: the journal of each entry. ARGV: for each, with a space after each word, its id, the id of the oldest that stays or `-`, and how long
  * its content is; then all contents in one. A journal that is gone is not begun anew: its session has ended, or the memory was emptied and
  * all will be written again. One entry that is refused concerns no other.
- * Two long arguments take a third of the time that many short ones do, on this side.
+ * Few long arguments, because each one costs the client some.
  * Returns which entries came after those of a later owner, counted from 0.
  */
 const APPEND = new Script(`
