@@ -39,12 +39,16 @@ export class Metrics {
   readonly #takeovers: Counter;
   /** Refusals by the name of the limit, which is one of the configuration or of a policy. */
   readonly #limited = new Map<string, number>();
+  readonly #decidedWithoutStore = new Map<string, number>();
   #isConfigCurrent = true;
 
   /** @param routeFacts Asked whenever somebody reads. */
   constructor(routeFacts: () => readonly RouteFacts[], { limits, auditRecords }: GatewayFacts = {}) {
     registerRequestMetrics(this.#registry, () => this.#routes.values());
-    this.#registerLimits(limits ?? (() => []));
+    const refusedHelp = 'Requests refused because a limit was exceeded, by the name of the limit.';
+    this.#registerByLimit('rate_limited_total', refusedHelp, this.#limited, limits);
+    const failedHelp = 'Requests that the shared store did not count for a limit, so that its onStoreFailure decided.';
+    this.#registerByLimit('rate_limit_store_failures_total', failedHelp, this.#decidedWithoutStore, limits);
     if (auditRecords !== undefined) this.#registerAudit(auditRecords);
     this.#registerRouteGauges(routeFacts);
     this.#registerConstants();
@@ -67,7 +71,12 @@ export class Metrics {
 
   /** A limit refused a request. */
   limited(limit: string): void {
-    this.#limited.set(limit, (this.#limited.get(limit) ?? 0) + 1);
+    countOne(this.#limited, limit);
+  }
+
+  /** The shared store did not count a request for a limit: its `onStoreFailure` decided. */
+  decidedWithoutStore(limit: string): void {
+    countOne(this.#decidedWithoutStore, limit);
   }
 
   /** Where the requests of a route are counted; the same for the same name. */
@@ -90,16 +99,22 @@ export class Metrics {
     return { contentType: this.#registry.contentType, text: `${own}\n${ofProcess}` };
   }
 
-  #registerLimits(configured: () => readonly string[]): void {
+  /** @param configured Names of limits that are shown before anything is counted. */
+  #registerByLimit(
+    name: string,
+    help: string,
+    counts: ReadonlyMap<string, number>,
+    configured: () => readonly string[] = () => [],
+  ): void {
     const counter = new Counter({
-      name: `${METRIC_PREFIX}rate_limited_total`,
-      help: 'Requests refused because a limit was exceeded, by the name of the limit.',
+      name: METRIC_PREFIX + name,
+      help,
       labelNames: ['limit'] as const,
       registers: [this.#registry],
       collect: () => {
         counter.reset();
         for (const limit of configured()) counter.inc({ limit }, 0);
-        for (const [limit, count] of this.#limited) counter.inc({ limit }, count);
+        for (const [limit, count] of counts) counter.inc({ limit }, count);
       },
     });
   }
@@ -172,4 +187,8 @@ export class Metrics {
       },
     });
   }
+}
+
+function countOne(counts: Map<string, number>, name: string): void {
+  counts.set(name, (counts.get(name) ?? 0) + 1);
 }

@@ -23,6 +23,14 @@ export interface LimitRefusal {
   readonly retryAfterMs: number;
 }
 
+/** Is told the name of a limit. */
+export interface LimitObserver {
+  /** With every refusal. */
+  readonly limited: (limit: string) => void;
+  /** With every request that the shared store did not count, whatever was decided instead. */
+  readonly decidedWithoutStore: (limit: string) => void;
+}
+
 /** `request`: the rules denied, so only limits that count every request are taken. `allowed`: all limits are. */
 export type LimitPhase = 'request' | 'allowed';
 
@@ -37,18 +45,12 @@ export class RateLimits {
   readonly #defaultOnStoreFailure: OnStoreFailure;
   readonly #store: LimitStore;
   readonly #fallback: LocalFallback;
-  readonly #onRefused: (limit: string) => void;
+  readonly #observer: LimitObserver | undefined;
 
   /**
    * @param fallback Where limits with `onStoreFailure: local` are counted while `store` fails.
-   * @param onRefused Is told the name of the limit with every refusal.
    */
-  constructor(
-    options: RateLimitOptions,
-    store: LimitStore,
-    fallback: LocalFallback,
-    onRefused: (limit: string) => void = () => {},
-  ) {
+  constructor(options: RateLimitOptions, store: LimitStore, fallback: LocalFallback, observer?: LimitObserver) {
     const limits = options.limits.map((limit) => new ConfiguredLimit(limit));
     this.#requestLimits = limits.filter((limit) => limit.countsDenied);
     this.#ruleLimits = limits.filter((limit) => !limit.countsDenied);
@@ -58,7 +60,7 @@ export class RateLimits {
     );
     this.#store = store;
     this.#fallback = fallback;
-    this.#onRefused = onRefused;
+    this.#observer = observer;
   }
 
   /** Whether the configuration has any limit; those of policies come with each request. */
@@ -101,6 +103,7 @@ export class RateLimits {
   }
 
   async #takeWithoutStore(takes: readonly Take[]): Promise<LimitRefusal | undefined> {
+    for (const { limit } of takes) this.#observer?.decidedWithoutStore(limit);
     const exceeded = await takeWithoutStore(takes, (take) => this.#failureModeOf(take), this.#fallback);
     return this.#refusalOf(takes, exceeded);
   }
@@ -112,7 +115,7 @@ export class RateLimits {
   #refusalOf(takes: readonly Take[], exceeded: Exceeded | undefined): LimitRefusal | undefined {
     if (exceeded === undefined) return undefined;
     const limit = takes[exceeded.index]?.limit ?? 'unknown';
-    this.#onRefused(limit);
+    this.#observer?.limited(limit);
     return { limit, retryAfterMs: exceeded.retryAfterMs };
   }
 }

@@ -2,8 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { delay } from '../helpers/wait.js';
 import { type Call, endOf, isGood } from './history.js';
-import { startLoad } from './load.js';
-import { CALLS_PER_SECOND, Rig, ROUNDS, SEED, summary } from './rig.js';
+import { CALLS_PER_SECOND, Rig, ROUNDS, summary } from './rig.js';
 
 /** A call that the dead replica was working on. */
 const IN_FLIGHT_ENDS_WITHIN_MS = 2000;
@@ -29,7 +28,7 @@ afterAll(async () => {
 
 test('kill -9 of each replica in turn: nothing twice, calls in flight end, every session goes on', async () => {
   const kills: Kill[] = [];
-  const load = startLoad({ clients: rig.clients, callsPerSecond: CALLS_PER_SECOND, seed: SEED, tool: 'echo' });
+  const load = rig.startLoad({ callsPerSecond: CALLS_PER_SECOND, tool: 'echo' });
   // Redis has just begun, and owners have so long to speak first.
   await delay(REASSERT_MS);
   for (let round = 0; round < ROUNDS; round += 1) {
@@ -54,7 +53,7 @@ test('kill -9 of each replica in turn: nothing twice, calls in flight end, every
   const violations = rig.violations({ mayFail: (call) => mayFail.has(call), mayRepeatAnswers: true });
   const late = inFlight.filter(({ call, kill }) => {
     const withinMs = isGood(call) ? USABLE_WITHIN_MS : IN_FLIGHT_ENDS_WITHIN_MS;
-    return (endOf(call) ?? Infinity) > kill.toMs + withinMs;
+    return rig.machine.workedMs(kill.toMs, endOf(call) ?? Infinity) > withinMs;
   });
   const outages = kills.flatMap((kill) => rig.clients.map(({ name }) => usableAfterMs(calls, name, kill)));
   const figures = {
@@ -78,11 +77,11 @@ function isInFlight({ sentAtMs, outcome }: Call, { fromMs, toMs }: Kill): boolea
 
 /** From the kill to the end of a call, without what the tool takes when the call is made after all. */
 function waitedMs(call: Call, { toMs }: Kill): number {
-  return (endOf(call) ?? Infinity) - toMs - (isGood(call) ? call.delayMs : 0);
+  return rig.machine.workedMs(toMs, endOf(call) ?? Infinity) - (isGood(call) ? call.delayMs : 0);
 }
 
 /** From the kill to the end of the first good call that was made after it. */
 function usableAfterMs(calls: readonly Call[], client: string, { toMs }: Kill): number {
   const good = calls.filter((call) => call.client === client && call.sentAtMs > toMs && isGood(call));
-  return Math.min(...good.map(({ outcome }) => outcome?.atMs ?? Infinity)) - toMs;
+  return rig.machine.workedMs(toMs, Math.min(...good.map(({ outcome }) => outcome?.atMs ?? Infinity)));
 }

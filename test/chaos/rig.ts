@@ -12,6 +12,8 @@ import { delay } from '../helpers/wait.js';
 import { CLIENT_KINDS } from '../integration/sessions-support.js';
 import { ChaosClient } from './client.js';
 import { type Allowances, History, quantile } from './history.js';
+import { type Load, type LoadOptions, startLoad } from './load.js';
+import { MachineWatch } from './machine.js';
 
 /** Thorough before a release, quick in continuous integration. */
 export const isFull = process.env['CHAOS_SCALE'] === 'full';
@@ -20,6 +22,7 @@ export const CYCLES = isFull ? 10 : 3;
 export const ROUNDS = isFull ? 10 : 1;
 export const CALLS_PER_SECOND = 100;
 const RESULTS = '.cache/chaos';
+const UNCOUNTED = /^mcp_gateway_rate_limit_store_failures_total\{limit="(.+)"\} (\d+)$/gm;
 
 /** Another one each time; set CHAOS_SEED to repeat a run. */
 export const SEED = Number(process.env['CHAOS_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
@@ -45,6 +48,8 @@ export class Rig {
   readonly fleet: Replicas;
   readonly clients: readonly ChaosClient[];
   readonly history: History;
+  readonly machine: MachineWatch;
+  readonly #loads: Load[] = [];
   readonly #redis: TestRedis | undefined;
   readonly #name: string;
   readonly #events: { readonly atMs: number; readonly event: string }[] = [];
@@ -63,6 +68,7 @@ export class Rig {
     this.fleet = fleet;
     this.clients = clients;
     this.history = history;
+    this.machine = new MachineWatch(upstream.urls.streamable);
   }
 
   static async start(options: RigOptions): Promise<Rig> {
@@ -102,11 +108,10 @@ export class Rig {
     return this.upstream.state.executions;
   }
 
-  /** Executions of calls of a tool that were sent between two times. */
-  executed(tool: string, fromMs = 0, toMs = Number.POSITIVE_INFINITY): number {
+  /** Executions of calls of a tool. */
+  executed(tool: string): number {
     const calls = this.history.calls.filter((call) => call.tool === tool);
-    const sent = calls.filter(({ sentAtMs }) => sentAtMs >= fromMs && sentAtMs < toMs);
-    return sent.reduce((sum, { nonce }) => sum + (this.executions.get(nonce) ?? 0), 0);
+    return calls.reduce((sum, { nonce }) => sum + (this.executions.get(nonce) ?? 0), 0);
   }
 
   /**
@@ -122,6 +127,31 @@ export class Rig {
       return client.call(tool);
     });
     return (await Promise.all(calls)).filter(Boolean).length;
+  }
+
+  /** Calls of all clients, until they are told to stop. */
+  startLoad(options: Omit<LoadOptions, 'clients' | 'seed'>): Load {
+    const load = startLoad({ ...options, clients: this.clients, seed: SEED + this.#loads.length });
+    this.#loads.push(load);
+    return load;
+  }
+
+  /** Resolves when all calls of all loads have ended. */
+  async stopLoads(): Promise<void> {
+    await Promise.all(this.#loads.map((load) => load.stop()));
+  }
+
+  /**
+   * Does something while Redis is there. A machine that stands still for longer than a replica waits for Redis makes for calls that were not
+   * counted, and that many more or fewer may have been admitted.
+   *
+   * @returns what it returned, and how many calls Redis did not count in time for each limit
+   */
+  async withUncounted<T>(act: () => Promise<T>): Promise<{ readonly result: T; uncounted(limit: string): number }> {
+    const before = await this.#uncounted();
+    const result = await act();
+    const after = await this.#uncounted();
+    return { result, uncounted: (limit) => (after.get(limit) ?? 0) - (before.get(limit) ?? 0) };
   }
 
   /** Writes down that something was done. @returns when, in ms of `performance.now()` */
@@ -144,7 +174,12 @@ export class Rig {
   /** Keeps the history on disk and prints the figures. */
   async report(figures: Readonly<Record<string, unknown>>, violations: readonly string[]): Promise<void> {
     const stamp = isFull ? `-${new Date().toISOString().replaceAll(/[:.]/g, '-')}` : '';
-    const machine = { cpus: cpus().length, loadAverage: loadavg().map((value) => Number(value.toFixed(2))) };
+    const stalledShare = Number(this.machine.stalledShare.toFixed(3));
+    const machine = {
+      cpus: cpus().length,
+      stalledShare,
+      loadAverage: loadavg().map((value) => Number(value.toFixed(2))),
+    };
     const facts = { scenario: this.#name, seed: SEED, cycles: CYCLES, machine, calls: this.history.calls.length };
     const calls = this.history.calls.map((call) => ({ ...call, executions: this.executions.get(call.nonce) ?? 0 }));
     const lines = [{ ...facts, figures, violations }, ...this.#events, ...calls].map((line) => JSON.stringify(line));
@@ -156,7 +191,20 @@ export class Rig {
     console.log(JSON.stringify({ ...facts, figures, violations: violations.length }));
   }
 
+  /** By the name of the limit, of all replicas since they began. */
+  async #uncounted(): Promise<ReadonlyMap<string, number>> {
+    const sums = new Map<string, number>();
+    for (const { url } of this.fleet.replicas) {
+      const text = await (await fetch(`${url}/metrics`)).text();
+      for (const [, limit = '', count] of text.matchAll(UNCOUNTED))
+        sums.set(limit, (sums.get(limit) ?? 0) + Number(count));
+    }
+    return sums;
+  }
+
   async close(): Promise<void> {
+    await this.machine.stop();
+    await this.stopLoads();
     await Promise.all(this.clients.map((each) => each.close()));
     await this.fleet.stop();
     await this.#redis?.stop();

@@ -1,8 +1,7 @@
 /** A replica that is asked to end is not missed by any client. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { delay } from '../helpers/wait.js';
-import { startLoad } from './load.js';
-import { CALLS_PER_SECOND, Rig, ROUNDS, SEED, summary } from './rig.js';
+import { CALLS_PER_SECOND, Rig, ROUNDS, summary } from './rig.js';
 
 let rig: Rig;
 beforeAll(async () => {
@@ -15,7 +14,7 @@ afterAll(async () => {
 test('SIGTERM of each replica in turn: nothing lost, nothing twice, no error', async () => {
   const exitCodes: (number | null)[] = [];
   const drains: number[] = [];
-  const load = startLoad({ clients: rig.clients, callsPerSecond: CALLS_PER_SECOND, seed: SEED, tool: 'echo' });
+  const load = rig.startLoad({ callsPerSecond: CALLS_PER_SECOND, tool: 'echo' });
   for (let round = 0; round < ROUNDS; round += 1) {
     for (const [index, replica] of rig.fleet.replicas.entries()) {
       await delay(1500);

@@ -81,6 +81,11 @@ export class ChaosProxy {
     Object.assign(this.conditions, FAIR);
   }
 
+  /** New connections are refused from now on, as where nobody listens; those that are open go on. */
+  refuseNew(): void {
+    this.#listener?.refuseNew();
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#upstream) socket.destroy();
     await this.#listener?.close();

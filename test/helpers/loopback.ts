@@ -7,6 +7,8 @@ export interface Loopback {
   readonly sockets: ReadonlySet<Socket>;
   /** Destroys every open connection; the server goes on listening. */
   killConnections(): void;
+  /** Refuses new connections; those that are open go on. */
+  refuseNew(): void;
   /** Stops listening and destroys every connection. May be called again. */
   close(): Promise<void>;
 }
@@ -32,6 +34,9 @@ export async function listenOnLoopback(server: Server, port = 0): Promise<Loopba
     port: (server.address() as AddressInfo).port,
     sockets,
     killConnections,
+    refuseNew: () => {
+      server.close();
+    },
     close: () =>
       new Promise<void>((resolve) => {
         server.close(() => resolve());

@@ -51,7 +51,7 @@ test('whoever sends the id of another caller slowly, while its replica stops, do
   expect(
     (await send('POST', `${a.url}/sdk-streamable-http/mcp`, { ...alice, 'mcp-session-id': id }, ping)).status,
   ).toBe(200);
-  const stopped = a.gateway.stop();
+  const stopped = a.shutDown();
   await waitFor('the session to be let go of', async () => (await ownerOf()) === '', PATIENCE_MS);
   bob.raw.send(body);
   expect((await bob.raw.response(PATIENCE_MS)).status).toBe(404);
@@ -124,7 +124,7 @@ describe('a request that cannot be passed on is refused at once', () => {
     const bytes = Buffer.from(head + fields + body, 'latin1');
     expect((await rawRequest(b.gateway.port, bytes, SOON_MS)).status).toBe(400);
     client.close();
-    await within('the stop', b.gateway.stop(), PATIENCE_MS);
+    await within('the stop', b.shutDown(), PATIENCE_MS);
   });
 });
 

@@ -76,7 +76,7 @@ describe.each(PAIRS)('asked of a %s client by a %s server, a replica that stops'
   test('waits for the answer, which may come through another', async () => {
     const [a, b] = await startPair(PATIENT);
     const { client, stream } = await openAsked(kind, a, prefix);
-    const stopped = a.gateway.stop();
+    const stopped = a.shutDown();
     await waitFor('the drain', async () => (await fetch(`${a.gateway.url}/readyz`)).status === 503, PATIENCE_MS);
     expect(await at(client, b, prefix).post(ANSWER)).toBe(202);
     await within('the replica to stop', stopped, PATIENCE_MS);
@@ -90,7 +90,7 @@ describe.each(PAIRS)('asked of a %s client by a %s server, a replica that stops'
   test('tells the server that there is no answer, and hands the session over', async () => {
     const [a, b] = await startPair(PATIENT);
     const asked = await openAsked(kind, a, prefix);
-    await within('the replica to stop', a.gateway.stop(), PATIENCE_MS);
+    await within('the replica to stop', a.shutDown(), PATIENCE_MS);
     expect(answers()).toEqual([REFUSAL]);
     await expectHandedOver(asked, b, prefix);
   });
@@ -103,7 +103,7 @@ describe.each(CLIENT_KINDS)('asked of a %s client, a replica that stops', (kind)
     const [a, b] = await startPair(PATIENT);
     const asked = await openAsked(kind, a, prefix);
     asked.stream.close();
-    await within('the replica to stop', a.gateway.stop(), PATIENCE_MS);
+    await within('the replica to stop', a.shutDown(), PATIENCE_MS);
     expect(answers()).toEqual([REFUSAL]);
     await expectHandedOver(asked, b, prefix);
   });
@@ -111,7 +111,7 @@ describe.each(CLIENT_KINDS)('asked of a %s client, a replica that stops', (kind)
   test('tells the server also when it may not wait for anything', async () => {
     const [a, b] = await startPair();
     const asked = await openAsked(kind, a, prefix);
-    await within('the replica to stop', a.gateway.stop(), PATIENCE_MS);
+    await within('the replica to stop', a.shutDown(), PATIENCE_MS);
     expect(answers()).toEqual([REFUSAL]);
     await expectHandedOver(asked, b, prefix);
   });

@@ -119,6 +119,12 @@ export class TestReplica {
     return this.counted(`forwarded_total{direction="${direction}"}`);
   }
 
+  /** As its operator stops it: what is under way ends well, and where it listened connections are refused, as without proxies in between. */
+  async shutDown(): Promise<void> {
+    await this.gateway.stop();
+    for (const proxy of this.#proxies) proxy.refuseNew();
+  }
+
   async stop(): Promise<void> {
     await this.gateway.stop();
     await Promise.all(this.#proxies.map((proxy) => proxy.close()));

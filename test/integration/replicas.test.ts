@@ -298,7 +298,7 @@ test('limits, policies and the audit trail see each forwarded call once', async 
     const denied = await there.request('tools/call', { name: 'fail', arguments: { message: 'x' } });
     expect(denied.error?.code ?? denied.result?.['isError']).toBeTruthy();
     expect([...upstream.state.executions.keys()]).toEqual(['limited 0', 'limited 1', 'limited 2']);
-    await Promise.all([a.gateway.stop(), b.gateway.stop()]);
+    await Promise.all([a.shutDown(), b.shutDown()]);
     const decisions = async (name: string) =>
       (await readFile(join(folder, name), 'utf8'))
         .split('\n')
@@ -325,7 +325,7 @@ describe('a replica that stops', () => {
       const { stream, sessionId } = client;
       await client.post({ jsonrpc: '2.0', id: 'slow', method: 'tools/call', params: slow('stop') });
       await waitFor('the call to start', () => upstream.state.executions.get('stop'), PATIENCE_MS);
-      const stopped = a.gateway.stop();
+      const stopped = a.shutDown();
       expect(textOf((await client.answer('slow')).result)).toBe('did 1 steps');
       await stream.end(PATIENCE_MS);
       const there = at(client, b, prefix);
@@ -348,7 +348,7 @@ describe('a replica that stops', () => {
     const there = at(client, b, 'sdk-streamable-http');
     const calling = there.request('tools/call', slow('through'));
     await waitFor('the call to start', () => upstream.state.executions.get('through'), PATIENCE_MS);
-    const stopped = a.gateway.stop();
+    const stopped = a.shutDown();
     expect(textOf((await calling).result)).toBe('did 1 steps');
     expect(textOf((await there.request('tools/call', echo('after'))).result)).toBe('after');
     await within('the replica to stop', stopped, PATIENCE_MS);
@@ -360,7 +360,7 @@ describe('a replica that stops', () => {
     const client = kept(await openReady('streamable-http', a, 'sdk-streamable-http'));
     const calling = client.request('tools/call', slow('first'));
     await waitFor('the call to start', () => upstream.state.executions.get('first'), PATIENCE_MS);
-    const stopped = a.gateway.stop();
+    const stopped = a.shutDown();
     const waiting = client.request('tools/call', echo('second'));
     expect(textOf((await calling).result)).toBe('did 1 steps');
     expect(textOf((await waiting).result)).toBe('second');
@@ -375,7 +375,7 @@ describe('a replica that stops', () => {
     const params = { name: 'slow', arguments: { steps: 1, delayMs: 20_000, nonce: 'cut' } };
     await client.post({ jsonrpc: '2.0', id: 'cut', method: 'tools/call', params });
     await waitFor('the call to start', () => upstream.state.executions.get('cut'), PATIENCE_MS);
-    await within('the replica to stop', a.gateway.stop(), PATIENCE_MS);
+    await within('the replica to stop', a.shutDown(), PATIENCE_MS);
     const there = at(client, b, 'sdk-streamable-http');
     kept(await there.resume(lastEventId));
     const { result } = await there.answer('cut');
@@ -389,7 +389,7 @@ describe('a replica that stops', () => {
     const client = await openReady('streamable-http', a, 'sdk-streamable-http');
     const calling = client.request('tools/call', slow('busy'));
     await waitFor('the call to start', () => upstream.state.executions.get('busy'), PATIENCE_MS);
-    const stopped = a.gateway.stop();
+    const stopped = a.shutDown();
     const fresh = await openReady('streamable-http', a, 'sdk-streamable-http');
     expect(await b.forwarded('in')).toBeGreaterThan(0);
     await calling;
@@ -412,7 +412,7 @@ describe('a replica that stops', () => {
     // It has read them once it has answered what was asked behind them.
     await client.post({ jsonrpc: '2.0', id: 'behind', method: 'tools/list' });
     await waitFor('the question to arrive', () => evil.requestsOf('tools/list').length === 1, PATIENCE_MS);
-    await within('the replica to stop', a.gateway.stop(), PATIENCE_MS);
+    await within('the replica to stop', a.shutDown(), PATIENCE_MS);
     const there = at(client, b, 'evil-sse');
     const resumed = kept(await there.resume(lastEventId));
     await there.answer('behind');
@@ -428,7 +428,7 @@ describe('a replica that stops, for an HTTP+SSE client that is away', () => {
     client.stream.close();
     const params = { name: 'big', arguments: { bytes: 100_000 } };
     await client.post({ jsonrpc: '2.0', id: 'big', method: 'tools/call', params });
-    await within('the replica to stop', a.gateway.stop(), PATIENCE_MS);
+    await within('the replica to stop', a.shutDown(), PATIENCE_MS);
     const there = at(client, b, 'sdk-streamable-http');
     kept(await there.resume(lastEventId));
     expect(textOf((await there.answer('big')).result).length).toBe(100_000);
@@ -694,7 +694,7 @@ describe('a replica with another secret', () => {
     // About to stop, it knows nobody who could open new sessions.
     const calling = theirs.request('tools/call', { name: 'slow', arguments: { steps: 1, delayMs: 800, nonce: 's' } });
     await waitFor('the call to start', () => upstream.state.executions.get('s'), PATIENCE_MS);
-    const stopped = stranger.gateway.stop();
+    const stopped = stranger.shutDown();
     const refused = await send(
       'POST',
       `${stranger.url}/sdk-streamable-http/mcp`,

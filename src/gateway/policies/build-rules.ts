@@ -33,9 +33,7 @@ export class RuleBuilder {
     this.#policies = new Map(
       [...config.policies].map(([name, document]) => [name, compilePolicy(document, config.policyEnv)]),
     );
-    this.#limits = new RateLimits(config.rateLimits, stores.limits, stores.fallback, (limit) =>
-      metrics?.limited(limit),
-    );
+    this.#limits = new RateLimits(config.rateLimits, stores.limits, stores.fallback, metrics);
   }
 
   /** @param previous Rules of the same prefix that these take the place of. */

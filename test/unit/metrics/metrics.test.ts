@@ -61,22 +61,21 @@ test('gives durations in seconds, cumulative by bound, with sum and count', asyn
   expect(overheads).toContain(`overhead_duration_seconds_count{${labels}} 2`);
 });
 
-test('counts refusals by limit, and shows those of the configuration before they refuse anything', async () => {
+test.each([
+  ['rate_limited_total', 'limited'],
+  ['rate_limit_store_failures_total', 'decidedWithoutStore'],
+] as const)('%s counts by limit, and shows those of the configuration before anything happens', async (name, count) => {
   let limits = ['per-caller', 'sms'];
   const metrics = new Metrics(() => [], { limits: () => limits });
-  metrics.limited('sms');
-  metrics.limited('role:user');
-  metrics.limited('sms');
-  const expected = [
-    'rate_limited_total{limit="per-caller"} 0',
-    'rate_limited_total{limit="sms"} 2',
-    'rate_limited_total{limit="role:user"} 1',
-  ];
-  expect(await samples(metrics, 'rate_limited_total')).toEqual(expected);
-  expect(await samples(metrics, 'rate_limited_total')).toEqual(expected);
+  metrics[count]('sms');
+  metrics[count]('role:user');
+  metrics[count]('sms');
+  const expected = [`${name}{limit="per-caller"} 0`, `${name}{limit="sms"} 2`, `${name}{limit="role:user"} 1`];
+  expect(await samples(metrics, name)).toEqual(expected);
+  expect(await samples(metrics, name)).toEqual(expected);
   // What was counted stays counted when the configuration changes.
   limits = [];
-  expect(await samples(metrics, 'rate_limited_total')).toEqual(expected.slice(1));
+  expect(await samples(metrics, name)).toEqual(expected.slice(1));
 });
 
 test('counts decisions by route, effect and layer', async () => {

@@ -48,10 +48,15 @@ describe('which limits are taken', () => {
     const slow: LimitStore = { takeAll: async (takes) => memory.takeAll(takes) };
     for (const store of [new MemoryLimitStore(), slow, failing]) {
       const refused: string[] = [];
+      const uncounted: string[] = [];
       const fallback = { store: new MemoryLimitStore(), replicas: () => 1 };
-      const limits = new RateLimits(options, store, fallback, (limit) => refused.push(limit));
+      const limits = new RateLimits(options, store, fallback, {
+        limited: (limit) => refused.push(limit),
+        decidedWithoutStore: (limit) => uncounted.push(limit),
+      });
       expect(await admitted(limits, call, 3)).toBe(1);
       expect(refused).toEqual(['a', 'a']);
+      expect(uncounted).toEqual(store === failing ? ['a', 'a', 'a'] : []);
     }
   });
 
