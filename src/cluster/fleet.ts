@@ -46,8 +46,12 @@ export interface FleetListener {
   policyVersion(version: number): void;
   /** Their heartbeat has stopped. */
   vanished(members: readonly Member[]): void;
-  /** This process stood still for longer than its lease: before it acts for a session again, it has to ask whose it is. */
-  overslept(): void;
+  /**
+   * This process stood still for longer than its lease: before it acts for a session again, it has to ask whose it is.
+   *
+   * @param sinceMs Of the process's clock: until then all was well.
+   */
+  overslept(sinceMs: number): void;
   /** The shared memory was emptied. */
   memoryLost(): void;
 }
@@ -155,13 +159,14 @@ export class Fleet {
   /** Looks whether this process stood still; cheap enough to be asked with every message. */
   checkAwake(): void {
     const nowMs = this.#clock.now();
-    const sleptMs = nowMs - this.#lastTickMs;
+    const sinceMs = this.#lastTickMs;
+    const sleptMs = nowMs - sinceMs;
     if (this.#timer === undefined || sleptMs < OVERSLEPT_MS + HEARTBEAT_MS) return;
     this.#lastTickMs = nowMs;
     this.#logger.warn('overslept', 'this process stood still; asking whose its sessions are', {
       sleptMs: Math.round(sleptMs),
     });
-    this.#listener.overslept();
+    this.#listener.overslept(sinceMs);
   }
 
   #tick(): void {
@@ -190,9 +195,9 @@ export class Fleet {
   /** Others may have taken what this replica owns when its heartbeats did not arrive for too long. */
   #noteBeat(): void {
     const nowMs = this.#clock.now();
-    const silentMs = nowMs - this.#lastBeatMs;
+    const sinceMs = this.#lastBeatMs;
     this.#lastBeatMs = nowMs;
-    if (this.#timer !== undefined && silentMs > LEASE_MS) this.#listener.overslept();
+    if (this.#timer !== undefined && nowMs - sinceMs > LEASE_MS) this.#listener.overslept(sinceMs);
   }
 
   #learn(members: readonly Member[]): void {

@@ -10,6 +10,7 @@ import type { ForwardFacts } from './envelope.js';
 import { ForwardContext, type ForwardHead } from './forward-context.js';
 import { ForwardSigner, type SealDependencies } from './forward-seal.js';
 import { PING_PATH, REFUSED_HEADER } from './peer-listener.js';
+import { ShortAnswer } from './short-answer.js';
 
 export interface Peer {
   /** Of the replica that is meant; another one at the same address refuses. */
@@ -59,7 +60,7 @@ export interface ForwarderDependencies extends SealDependencies {
 const NOT_OWNER = 421;
 const MAX_CONTEXTS = 5000;
 const REFUSED = 403;
-const PINGER: Principal = {
+const NOBODY: Principal = {
   id: 'replica',
   kind: 'anonymous',
   role: undefined,
@@ -88,11 +89,20 @@ export class Forwarder {
   }
 
   /** @returns whether the peer is there, is who it should be, and answers within `timeoutMs` */
-  ping(peer: Peer, timeoutMs: number): Promise<boolean> {
-    const facts: ForwardFacts = { principal: PINGER, ip: '', publicPrefix: '' };
+  async ping(peer: Peer, timeoutMs: number): Promise<boolean> {
+    return (await this.ask(peer, PING_PATH, '', timeoutMs)) === peer.id;
+  }
+
+  /**
+   * Something between replicas, with no client behind it.
+   *
+   * @returns the text of the answer; undefined when none came within `timeoutMs`, or another one than 200
+   */
+  ask(peer: Peer, path: string, query: string, timeoutMs: number): Promise<string | undefined> {
+    const facts: ForwardFacts = { principal: NOBODY, ip: '', publicPrefix: '' };
     return new Promise((resolve) => {
-      const sink = new PingSink(peer.id, timeoutMs, resolve);
-      this.#send(peer, { method: 'GET', path: PING_PATH, query: '', headers: {}, facts }, sink, timeoutMs);
+      const sink = new ShortAnswer(timeoutMs, resolve);
+      this.#send(peer, { method: 'GET', path, query, headers: {}, facts }, sink, timeoutMs);
     });
   }
 
@@ -155,51 +165,5 @@ class Answer implements ResponseHandler {
     if (this.#state === 'over') return;
     const phase = this.#state === 'answering' ? 'answering' : sent === 'no' ? 'not-sent' : 'sent';
     this.#sink.onFailure({ phase, reason });
-  }
-}
-
-/** One timer over all of it: a connection that is never accepted has a limit of its own, which may be longer. */
-class PingSink implements ForwardSink {
-  readonly #id: string;
-  readonly #resolve: (isThere: boolean) => void;
-  readonly #timer: NodeJS.Timeout;
-  #call: HttpCall | undefined;
-  #text = '';
-
-  constructor(id: string, timeoutMs: number, resolve: (isThere: boolean) => void) {
-    this.#id = id;
-    this.#resolve = resolve;
-    this.#timer = setTimeout(() => this.#finish(false), timeoutMs);
-  }
-
-  onStart(call: HttpCall): void {
-    this.#call = call;
-  }
-
-  onHead(status: number): void {
-    if (status !== 200) this.#finish(false);
-  }
-
-  onData(chunk: Buffer): void {
-    this.#text += chunk.toString('latin1');
-    if (this.#text.length > this.#id.length) this.#finish(false);
-  }
-
-  onEnd(): void {
-    this.#finish(this.#text === this.#id);
-  }
-
-  onFailure(): void {
-    this.#finish(false);
-  }
-
-  onNotOwner(): void {
-    this.#finish(false);
-  }
-
-  #finish(isThere: boolean): void {
-    clearTimeout(this.#timer);
-    this.#resolve(isThere);
-    if (!isThere) this.#call?.abort();
   }
 }

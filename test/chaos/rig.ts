@@ -147,7 +147,9 @@ export class Rig {
    *
    * @returns what it returned, and how many calls Redis did not count in time for each limit
    */
-  async withUncounted<T>(act: () => Promise<T>): Promise<{ readonly result: T; uncounted(limit: string): number }> {
+  async withUncounted<T>(
+    act: () => Promise<T>,
+  ): Promise<{ readonly result: T; readonly uncounted: (limit: string) => number }> {
     const before = await this.#uncounted();
     const result = await act();
     const after = await this.#uncounted();

@@ -11,13 +11,16 @@ let redis: TestRedis;
 let evil: EvilUpstream;
 let good: SdkUpstream;
 let fleet: Replicas;
+let startedAtMs: number;
+const sinceStartMs = () => performance.now() - startedAtMs;
 beforeEach(async () => {
   [redis, evil, good] = await Promise.all([startRedis(), EvilUpstream.start(), startSdkUpstream()]);
   const upstreams = [
     { url: evil.mcpUrl, prefix: 'evil' },
     { url: good.urls.streamable, prefix: 'good' },
   ];
-  fleet = await startReplicas({ count: 2, redis, config: { upstreams } });
+  startedAtMs = performance.now();
+  fleet = await startReplicas({ count: 3, redis, config: { upstreams } });
 });
 afterEach(async () => {
   redis.resume();
@@ -25,9 +28,48 @@ afterEach(async () => {
   await Promise.all([redis.stop(), evil.close(), good.close()]);
 });
 
-async function knowsTheOther({ url }: Replica): Promise<boolean> {
+async function knowsTheOthers({ url }: Replica): Promise<boolean> {
   const { replicas } = (await (await fetch(`${url}/status`)).json()) as { replicas: string[] };
-  return replicas.length === 2;
+  return replicas.length === 3;
+}
+
+function acquainted(): Promise<boolean> {
+  return waitFor(
+    'all to be there',
+    async () => (await Promise.all(fleet.replicas.map(knowsTheOthers))).every(Boolean),
+    PATIENCE_MS,
+  );
+}
+
+async function openAt(owner: Replica, prefix: string): Promise<BareStreamable> {
+  const client = await BareStreamable.open(owner.url, prefix);
+  await client.notify('notifications/initialized');
+  return client;
+}
+
+/** A call of the session at any replica. */
+function post(client: BareStreamable, replica: Replica, nonce: string): Promise<Response> {
+  return fetch(`${replica.url}/evil/mcp`, {
+    method: 'POST',
+    headers: {
+      ...client.headers,
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+    },
+    body: JSON.stringify(call(nonce)),
+  });
+}
+
+/** A call that was lost is answered as well. */
+async function isExecuted(client: BareStreamable, replica: Replica, nonce: string): Promise<boolean> {
+  const response = await post(client, replica, nonce);
+  const { result } = (await response.json()) as { readonly result?: { readonly isError?: boolean } };
+  return result !== undefined && result.isError !== true;
+}
+
+async function redisGoesAway(owner: Replica): Promise<void> {
+  redis.pause();
+  await waitFor('its absence to be noticed', () => owner.output.includes('"store_away"'), PATIENCE_MS);
 }
 
 /** More than sockets hold. */
@@ -41,34 +83,27 @@ const call = (nonce: string) => ({
   params: { name: 'echo', arguments: { nonce } },
 });
 
-/** It stands still for longer than its lease, and cannot ask Redis when it goes on. */
+/** Longer than its lease. */
 async function oversleeps(owner: Replica): Promise<void> {
-  redis.pause();
-  await waitFor('its absence to be noticed', () => owner.output.includes('"store_away"'), PATIENCE_MS);
   owner.pause();
-  // Longer than its lease.
   await delay(1500);
   owner.resume();
   await waitFor('it to notice', () => owner.output.includes('"overslept"'), PATIENCE_MS);
 }
 
-test('with Redis away, its requests are refused after a while, and served when Redis is back', async () => {
-  const [owner, edge] = fleet.replicas as [Replica, Replica];
-  await waitFor('both to be there', async () => (await knowsTheOther(owner)) && knowsTheOther(edge), PATIENCE_MS);
-  const client = await BareStreamable.open(owner.url, 'evil');
-  await client.notify('notifications/initialized');
-  const post = (replica: Replica, nonce: string): Promise<Response> =>
-    fetch(`${replica.url}/evil/mcp`, {
-      method: 'POST',
-      headers: {
-        ...client.headers,
-        'content-type': 'application/json',
-        accept: 'application/json, text/event-stream',
-      },
-      body: JSON.stringify(call(nonce)),
-    });
+/** It cannot ask Redis when it goes on, nor the last of the other replicas, which could have taken something. */
+async function oversleepsAlone(owner: Replica): Promise<void> {
+  await redisGoesAway(owner);
+  fleet.replicas[2]?.pause();
   await oversleeps(owner);
-  const refused = await Promise.all([post(owner, 'here'), post(edge, 'passed on')]);
+}
+
+test('with Redis away, and a replica that cannot be asked, its requests are refused after a while, and served when Redis is back', async () => {
+  const [owner, edge] = fleet.replicas as [Replica, Replica];
+  await acquainted();
+  const client = await openAt(owner, 'evil');
+  await oversleepsAlone(owner);
+  const refused = await Promise.all([post(client, owner, 'here'), post(client, edge, 'passed on')]);
   expect(refused.map(({ status }) => status)).toEqual([503, 503]);
   for (const { headers } of refused) expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
   expect([...evil.executions]).toEqual([]);
@@ -77,18 +112,54 @@ test('with Redis away, its requests are refused after a while, and served when R
     [owner, 'here'],
     [edge, 'passed on'],
   ] as const) {
-    await waitFor('the session', async () => (await post(replica, nonce)).status === 200, PATIENCE_MS);
+    await waitFor('the session', () => isExecuted(client, replica, nonce), PATIENCE_MS);
   }
   expect(Object.fromEntries(evil.executions)).toEqual({ here: 1, 'passed on': 1 });
 });
 
-test('with Redis away, it reads no more of what a server says than it can hold, and loses nothing of it', async () => {
+test('with Redis away, it goes on as soon as all others say that they took nothing, however often it stands still', async () => {
+  const [owner, edge] = fleet.replicas as [Replica, Replica];
+  await acquainted();
+  const client = await openAt(owner, 'evil');
+  await redisGoesAway(owner);
+  for (const nap of ['first', 'second']) {
+    await oversleeps(owner);
+    expect(await isExecuted(client, owner, `${nap} here`)).toBe(true);
+    expect(await isExecuted(client, edge, `${nap} passed on`)).toBe(true);
+  }
+  expect(owner.output.split('"reclaimed_without_store"').length - 1).toBe(2);
+  expect([...evil.executions.values()]).toEqual([1, 1, 1, 1]);
+});
+
+test('with Redis away, it does not act for a session that another took while it stood still', async () => {
+  const [owner, edge] = fleet.replicas as [Replica, Replica];
+  await acquainted();
+  const client = await openAt(owner, 'evil');
+  expect(await isExecuted(client, owner, 'before')).toBe(true);
+  // Nobody takes anything of a Redis that has just begun.
+  await waitFor('the others to be sure of Redis', async () => sinceStartMs() > 6000, 2 * PATIENCE_MS);
+  owner.pause();
+  await waitFor('the session to be taken', () => isExecuted(client, edge, `try ${Math.random()}`), PATIENCE_MS);
+  await redisGoesAway(edge);
+  owner.resume();
+  await waitFor('it to notice', () => owner.output.includes('"overslept"'), PATIENCE_MS);
+  expect((await post(client, owner, 'stale')).status).toBe(503);
+  expect(owner.output).not.toContain('"reclaimed_without_store"');
+  expect(evil.executions.get('stale')).toBeUndefined();
+  expect(await isExecuted(client, edge, 'by its owner')).toBe(true);
+  redis.resume();
+  await waitFor('it to be passed on', () => isExecuted(client, owner, 'passed on'), PATIENCE_MS);
+  expect(evil.executions.get('passed on')).toBe(1);
+  expect(owner.output).toContain('"sessions_lost"');
+});
+
+test('with Redis away, and nobody who can say whose a session is, it reads no more of what a server says than it can hold, and loses nothing of it', async () => {
   const [owner] = fleet.replicas as [Replica];
-  const client = await BareStreamable.open(owner.url, 'good');
-  await client.notify('notifications/initialized');
+  await acquainted();
+  const client = await openAt(owner, 'good');
   const stream = await client.openGeneral();
   await client.request('tools/list');
-  await oversleeps(owner);
+  await oversleepsAlone(owner);
   const [server] = good.servers;
   const data = 'x'.repeat(SAID_BYTES / MESSAGES);
   for (let index = 0; index < MESSAGES; index += 1) {

@@ -109,6 +109,11 @@ export class Peers {
     return this.#forwarder.ping(member, PING_TIMEOUT_MS);
   }
 
+  /** @returns undefined when it does not answer */
+  ask(member: Member, path: string, query: string): Promise<string | undefined> {
+    return this.#forwarder.ask(member, path, query, PING_TIMEOUT_MS);
+  }
+
   /** The replica is gone: nobody waits for it any longer. */
   giveUp(member: Member): void {
     const client = this.#clients.get(member.id);

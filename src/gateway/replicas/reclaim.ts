@@ -3,25 +3,31 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { SessionDirectory } from '../../cluster/session-directory.js';
 import type { SessionCopies, SessionCopy } from './session-copies.js';
 
+export interface ReclaimDependencies {
+  readonly copies: SessionCopies;
+  readonly directory: SessionDirectory;
+  /** What is not written down may just not be written down yet. */
+  readonly isMemoryYoung: () => boolean;
+  /** Whether all other replicas say that they took nothing. */
+  readonly isNothingTaken: () => Promise<boolean>;
+}
+
 const PER_QUESTION = 200;
 const PAUSE_MS = 100;
 
 /**
- * Gives up what others have taken, or have taken and ended. Asks until the shared memory answers: without it nobody can know.
+ * Gives up what others have taken, or have taken and ended. Asks until the shared memory answers, or all others say that there is nothing to ask.
  *
- * @param isMemoryYoung What is not written down may just not be written down yet.
  * @returns how many sessions were another's
  */
-export async function reclaim(
-  copies: SessionCopies,
-  directory: SessionDirectory,
-  isMemoryYoung: () => boolean,
-): Promise<number> {
+export async function reclaim(dependencies: ReclaimDependencies): Promise<number> {
+  const { copies, isMemoryYoung } = dependencies;
   let lost = 0;
   const all = copies.all;
   for (let start = 0; start < all.length; start += PER_QUESTION) {
     const asked = all.slice(start, start + PER_QUESTION);
-    const areOwned = await askUntilKnown(asked, directory);
+    const areOwned = await askUntilKnown(asked, dependencies);
+    if (areOwned === 'nothing-taken') return lost;
     for (const [index, copy] of asked.entries()) {
       const isOwned = areOwned[index] ?? (copy.isDue || isMemoryYoung());
       if (isOwned) continue;
@@ -34,13 +40,17 @@ export async function reclaim(
 
 async function askUntilKnown(
   copies: readonly SessionCopy[],
-  directory: SessionDirectory,
-): Promise<readonly (boolean | undefined)[]> {
+  { directory, isNothingTaken }: ReclaimDependencies,
+): Promise<readonly (boolean | undefined)[] | 'nothing-taken'> {
+  let asking: Promise<boolean> | undefined;
   for (;;) {
     try {
       return await directory.areOwned(copies.map(({ owned }) => owned));
     } catch {
-      await delay(PAUSE_MS);
+      asking ??= isNothingTaken().finally(() => (asking = undefined));
+      // A replica that does not answer is waited for longer than the memory.
+      if (await Promise.race([asking, delay(PAUSE_MS, false)])) return 'nothing-taken';
+      if (asking === undefined) await delay(PAUSE_MS);
     }
   }
 }

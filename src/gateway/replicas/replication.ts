@@ -36,6 +36,7 @@ import { SessionCopies } from './session-copies.js';
 import { SessionFinder } from './session-finder.js';
 import { Takeover } from './takeover.js';
 import { reclaim } from './reclaim.js';
+import { answerTaken, isNothingTaken, TAKEN_PATH } from './taken-question.js';
 
 export interface ReplicationContext {
   readonly replica: string;
@@ -83,8 +84,11 @@ export class Replication {
   readonly #sharedClock: Clock;
   #host: ReplicationHost | undefined;
   #finder: SessionFinder | undefined;
+  #takeover: Takeover | undefined;
   #timers: NodeJS.Timeout[] = [];
-  #isReclaiming = false;
+  /** Since when, by the clock of this process, others may have taken what was its own. */
+  #doubtfulSinceMs: number | undefined;
+  #doubts = 0;
   #emptiedAtMs = Number.NEGATIVE_INFINITY;
 
   /**
@@ -156,7 +160,7 @@ export class Replication {
     this.#fleet = new Fleet(me, new RedisFleetStore(link, this.sealer), clock, logger, {
       policyVersion: (version) => this.#host?.onPolicyVersion(version),
       vanished: (members) => background(this.#giveUpGone(members), logger, 'peer_check_failed'),
-      overslept: () => this.#reclaim(),
+      overslept: (sinceMs) => this.#reclaim(sinceMs),
       memoryLost: () => {
         this.#emptiedAtMs = clock.now();
         background(this.copies.writeAllAnew(), logger, 'rewrite_failed');
@@ -196,7 +200,7 @@ export class Replication {
   attach(host: ReplicationHost): Elsewhere {
     const { clock, logger } = this.#context;
     this.#host = host;
-    const takeover = new Takeover({
+    const takeover = (this.#takeover = new Takeover({
       directory: this.#directory,
       journals: this.#journals,
       sealer: this.sealer,
@@ -215,7 +219,7 @@ export class Replication {
         route.continue(...session);
       },
       onTaken: () => host.onTakeover(),
-    });
+    }));
     this.#finder = new SessionFinder({
       ids: host.ids,
       fleet: this.#fleet,
@@ -271,8 +275,15 @@ export class Replication {
   #receive(forwarded: ForwardedRequest): void {
     const host = this.#host;
     const finder = this.#finder;
-    if (host === undefined || finder === undefined) {
-      forwarded.response.writeHead(503, ['content-length', '0']).end();
+    const takeover = this.#takeover;
+    const { envelope, response } = forwarded;
+    if (host === undefined || finder === undefined || takeover === undefined) {
+      response.writeHead(503, ['content-length', '0']).end();
+      return;
+    }
+    if (envelope.path === TAKEN_PATH) {
+      const text = answerTaken(envelope, takeover, this.#fleet);
+      response.writeHead(200, ['content-type', 'application/json', 'content-length', String(text.length)]).end(text);
       return;
     }
     serveForwarded(forwarded, {
@@ -295,20 +306,43 @@ export class Replication {
     );
   }
 
-  #reclaim(): void {
-    if (this.#isReclaiming) return;
-    this.#isReclaiming = true;
+  #reclaim(sinceMs: number): void {
+    this.#doubts += 1;
+    if (this.#doubtfulSinceMs !== undefined) {
+      this.#doubtfulSinceMs = Math.min(this.#doubtfulSinceMs, sinceMs);
+      return;
+    }
+    this.#doubtfulSinceMs = sinceMs;
     this.#fence.shut();
     background(this.#reclaimSessions(), this.#context.logger, 'reclaim_failed');
   }
 
   async #reclaimSessions(): Promise<void> {
-    const lost = await reclaim(this.copies, this.#directory, () => this.#isMemoryYoung);
-    this.#isReclaiming = false;
-    if (lost > 0) {
-      this.#context.logger.warn('sessions_lost', 'other replicas went on with sessions of this one', { lost });
-    }
+    const { logger } = this.#context;
+    let lost = 0;
+    let doubts: number;
+    do {
+      doubts = this.#doubts;
+      lost += await reclaim({
+        copies: this.copies,
+        directory: this.#directory,
+        isMemoryYoung: () => this.#isMemoryYoung,
+        isNothingTaken: () => this.#isNothingTaken(),
+      });
+      // What was answered before it stood still again says nothing.
+      this.#fleet.checkAwake();
+    } while (doubts !== this.#doubts);
+    this.#doubtfulSinceMs = undefined;
+    if (lost > 0) logger.warn('sessions_lost', 'other replicas went on with sessions of this one', { lost });
     this.#fence.open();
+  }
+
+  async #isNothingTaken(): Promise<boolean> {
+    const { clock, logger } = this.#context;
+    const forMs = clock.now() - (this.#doubtfulSinceMs ?? Number.NEGATIVE_INFINITY);
+    const isNothing = await isNothingTaken(this.#fleet, (...question) => this.#peers.ask(...question), forMs);
+    if (isNothing) logger.info('reclaimed_without_store', 'no other replica took a session of this one meanwhile');
+    return isNothing;
   }
 }
 

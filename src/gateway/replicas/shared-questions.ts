@@ -28,6 +28,11 @@ export class SharedQuestions<V> {
     return answer;
   }
 
+  /** What was answered may not hold any longer. */
+  forget(about: string): void {
+    this.#asked.delete(about);
+  }
+
   /** Oldest first, as they were asked. */
   #forgetOld(nowMs: number): void {
     for (const [about, { atMs }] of this.#asked) {

@@ -12,6 +12,7 @@ import { withoutLostEvents } from './continued-session.js';
 import { sessionLabel } from '../../session/session-record.js';
 import { SharedQuestions } from './shared-questions.js';
 import { decodeState, type SessionState } from './session-state.js';
+import { Takings } from './takings.js';
 
 export interface TakeoverDependencies {
   readonly directory: SessionDirectory;
@@ -60,10 +61,12 @@ export class Takeover {
   readonly #dependencies: TakeoverDependencies;
   readonly #running = new Map<SessionKey, Promise<TakeoverResult>>();
   readonly #fates: SharedQuestions<OwnerFate>;
+  readonly #takings: Takings;
 
   constructor(dependencies: TakeoverDependencies) {
     this.#dependencies = dependencies;
     this.#fates = new SharedQuestions(FATE_GOOD_FOR_MS, dependencies.clock);
+    this.#takings = new Takings(dependencies.clock);
   }
 
   /**
@@ -83,6 +86,16 @@ export class Takeover {
    */
   fateOf(ownerId: string): Promise<OwnerFate> {
     return this.#fates.ask(ownerId, () => this.#fateOf(ownerId));
+  }
+
+  /**
+   * For an owner that asks, so that it is there, whatever was found before.
+   *
+   * @returns whether any session of it was taken within the last `ms`, or is just being taken
+   */
+  hasTakenFrom(ownerId: string, ms: number): boolean {
+    this.#fates.forget(ownerId);
+    return this.#takings.areWithin(ownerId, ms);
   }
 
   async #fateOf(ownerId: string): Promise<OwnerFate> {
@@ -105,7 +118,7 @@ export class Takeover {
     const state = plain === undefined ? undefined : decodeState(plain);
     // Sealed under a secret that is not known here, or written by another version.
     if (state === undefined) return 'void';
-    if (!(await directory.take(key, stored.epoch))) return 'wait';
+    if (!(await this.#takings.during(stored.owner, () => directory.take(key, stored.epoch)))) return 'wait';
     const left = readJournal(await journals.read(key), sealer, key, state.kind === 'sse');
     const streams = left.streams.map((stream) => withoutLostEvents(stream, id));
     try {

@@ -54,16 +54,22 @@ class FakeStore implements FleetStore {
 let store: FakeStore;
 let fleet: Fleet;
 let told: string[];
+/** How long ago all was well for certain, each time it was told that it is not. */
+let doubtfulMs: number[];
 
 beforeEach(() => {
   vi.useFakeTimers();
   store = new FakeStore();
   told = [];
+  doubtfulMs = [];
   const clock = { now: () => Date.now(), wallTimeMs: () => Date.now() };
   fleet = new Fleet(member('me'), store, clock, new RecordingLogger(), {
     policyVersion: (version) => told.push(`policies ${version}`),
     vanished: (members) => told.push(`vanished ${members.map(({ id }) => id).join()}`),
-    overslept: () => told.push('overslept'),
+    overslept: (sinceMs) => {
+      told.push('overslept');
+      doubtfulMs.push(clock.now() - sinceMs);
+    },
     memoryLost: () => told.push('memory lost'),
   });
 });
@@ -179,6 +185,7 @@ describe('a process that stood still', () => {
     fleet.checkAwake();
     fleet.checkAwake();
     expect(told.filter((each) => each === 'overslept')).toEqual(['overslept']);
+    expect(doubtfulMs).toEqual([LEASE_MS - 100]);
   });
 
   test('for a moment has lost nothing', async () => {
@@ -204,6 +211,7 @@ describe('a process that stood still', () => {
     store.isAway = false;
     await beat();
     expect(told.filter((each) => each === 'overslept')).toEqual(['overslept']);
+    expect(doubtfulMs[0]).toBeGreaterThan(LEASE_MS);
   });
 
   test('before it has joined, there is nothing to lose', () => {

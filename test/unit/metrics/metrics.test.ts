@@ -64,12 +64,12 @@ test('gives durations in seconds, cumulative by bound, with sum and count', asyn
 test.each([
   ['rate_limited_total', 'limited'],
   ['rate_limit_store_failures_total', 'decidedWithoutStore'],
-] as const)('%s counts by limit, and shows those of the configuration before anything happens', async (name, count) => {
+] as const)('%s counts by limit, and shows those of the configuration before anything happens', async (name, event) => {
   let limits = ['per-caller', 'sms'];
   const metrics = new Metrics(() => [], { limits: () => limits });
-  metrics[count]('sms');
-  metrics[count]('role:user');
-  metrics[count]('sms');
+  metrics[event]('sms');
+  metrics[event]('role:user');
+  metrics[event]('sms');
   const expected = [`${name}{limit="per-caller"} 0`, `${name}{limit="sms"} 2`, `${name}{limit="role:user"} 1`];
   expect(await samples(metrics, name)).toEqual(expected);
   expect(await samples(metrics, name)).toEqual(expected);

@@ -16,6 +16,7 @@ import { errorResponse } from '../../../../src/protocol/json-rpc.js';
 import type { DownstreamKind } from '../../../../src/protocol/transport.js';
 import { SessionRecord } from '../../../../src/session/session-record.js';
 import { MemoryDirectory, MemoryJournals, testSealer } from '../../../helpers/memory-replication.js';
+import { delay } from '../../../helpers/wait.js';
 import { ALICE } from '../support.js';
 
 const OPTIONS = { resumeGraceMs: 60_000, idleTimeoutMs: 5000, ttlMs: 3_600_000 };
@@ -201,6 +202,9 @@ describe('a copy lives', () => {
 });
 
 describe('a session that another replica has taken', () => {
+  const reclaimed = (isNothingTaken = async () => false): Promise<number> =>
+    reclaim({ copies, directory, isMemoryYoung: () => isYoung, isNothingTaken });
+
   test('is forsaken, and only under the epoch that was overtaken', () => {
     const [former, other] = [session('a'), session('b')];
     copies.taken({ key: keyOf(former), epoch: 3 });
@@ -215,9 +219,9 @@ describe('a session that another replica has taken', () => {
     const fake = session('a');
     directory.sessions.clear();
     isYoung = true;
-    expect(await reclaim(copies, directory, () => isYoung)).toBe(0);
+    expect(await reclaimed()).toBe(0);
     isYoung = false;
-    expect(await reclaim(copies, directory, () => isYoung)).toBe(1);
+    expect(await reclaimed()).toBe(1);
     expect(fake.forsaken).toBe(1);
   });
 
@@ -226,7 +230,7 @@ describe('a session that another replica has taken', () => {
     const other = new MemoryDirectory('other', directory.sessions, journals);
     for (const index of [0, 199, 200, 449]) await other.take(keyOf(fakes[index] as Fake), 1);
     directory.log.length = 0;
-    expect(await reclaim(copies, directory, () => isYoung)).toBe(4);
+    expect(await reclaimed()).toBe(4);
     expect(directory.log).toEqual(['areOwned 200', 'areOwned 200', 'areOwned 50']);
     expect(fakes.flatMap(({ forsaken }, index) => (forsaken > 0 ? [index] : []))).toEqual([0, 199, 200, 449]);
     expect(copies.all.length).toBe(446);
@@ -236,11 +240,35 @@ describe('a session that another replica has taken', () => {
     const fake = session('a');
     await new MemoryDirectory('other', directory.sessions, journals).take(keyOf(fake), 1);
     directory.isAway = true;
-    const reclaimed = reclaim(copies, directory, () => isYoung);
+    const reclaiming = reclaimed();
     for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve));
     expect(fake.forsaken).toBe(0);
     directory.isAway = false;
-    expect(await reclaimed).toBe(1);
+    expect(await reclaiming).toBe(1);
     expect(fake.forsaken).toBe(1);
+  });
+
+  test('is none when the memory is away and all other replicas say so, which may take long to find out', async () => {
+    const fakes = [session('a'), session('b')];
+    directory.isAway = true;
+    let asked = 0;
+    const answers = [false, false, true];
+    const isNothingTaken = async (): Promise<boolean> => {
+      asked += 1;
+      await delay(asked === 2 ? 250 : 0);
+      return answers[asked - 1] ?? true;
+    };
+    expect(await reclaimed(isNothingTaken)).toBe(0);
+    expect(asked).toBe(3);
+    expect(fakes.map(({ forsaken }) => forsaken)).toEqual([0, 0]);
+  });
+
+  test('is found as soon as the memory answers, also while a replica is waited for', async () => {
+    const fake = session('a');
+    await new MemoryDirectory('other', directory.sessions, journals).take(keyOf(fake), 1);
+    directory.isAway = true;
+    const reclaiming = reclaimed(() => new Promise(() => {}));
+    directory.isAway = false;
+    expect(await reclaiming).toBe(1);
   });
 });
