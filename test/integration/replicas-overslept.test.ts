@@ -1,11 +1,14 @@
 /** A replica that stood still, and cannot ask whose its sessions are: nobody waits for it for ever, and nothing is done that may be another's. */
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { EvilUpstream } from '../helpers/evil-upstream.js';
 import { type SdkUpstream, startSdkUpstream } from '../helpers/sdk-upstream.js';
 import { startRedis, type TestRedis } from '../helpers/redis.js';
 import { type Replica, type Replicas, startReplicas } from '../helpers/replicas.js';
 import { delay, waitFor } from '../helpers/wait.js';
 import { BareStreamable, messagesOf, PATIENCE_MS } from './sessions-support.js';
+
+/** Some wait for several leases and outages, one after the other. */
+vi.setConfig({ testTimeout: 90_000 });
 
 let redis: TestRedis;
 let evil: EvilUpstream;
@@ -19,8 +22,8 @@ beforeEach(async () => {
     { url: evil.mcpUrl, prefix: 'evil' },
     { url: good.urls.streamable, prefix: 'good' },
   ];
-  startedAtMs = performance.now();
   fleet = await startReplicas({ count: 3, redis, config: { upstreams } });
+  startedAtMs = performance.now();
 });
 afterEach(async () => {
   redis.resume();
@@ -60,11 +63,15 @@ function post(client: BareStreamable, replica: Replica, nonce: string): Promise<
   });
 }
 
-/** A call that was lost is answered as well. */
-async function isExecuted(client: BareStreamable, replica: Replica, nonce: string): Promise<boolean> {
+/** A call that was lost is answered as well: `isDone` says whether it was executed, and that is known. */
+async function outcomeOf(client: BareStreamable, replica: Replica, nonce: string) {
   const response = await post(client, replica, nonce);
   const { result } = (await response.json()) as { readonly result?: { readonly isError?: boolean } };
-  return result !== undefined && result.isError !== true;
+  return { status: response.status, isDone: result !== undefined && result.isError !== true };
+}
+
+async function isExecuted(client: BareStreamable, replica: Replica, nonce: string): Promise<boolean> {
+  return (await outcomeOf(client, replica, nonce)).isDone;
 }
 
 async function redisGoesAway(owner: Replica): Promise<void> {
@@ -151,6 +158,39 @@ test('with Redis away, it does not act for a session that another took while it 
   await waitFor('it to be passed on', () => isExecuted(client, owner, 'passed on'), PATIENCE_MS);
   expect(evil.executions.get('passed on')).toBe(1);
   expect(owner.output).toContain('"sessions_lost"');
+});
+
+test('with Redis away, a request that was passed on to one that stands still is answered, and the next ones are not sent there', async () => {
+  const [owner, edge] = fleet.replicas as [Replica, Replica];
+  await acquainted();
+  const client = await openAt(owner, 'evil');
+  await redisGoesAway(edge);
+  owner.pause();
+  const lost = await post(client, edge, 'lost');
+  expect(await lost.json()).toMatchObject({ result: { _meta: { 'mcp-gateway/error': { executed: 'unknown' } } } });
+  expect(edge.output).toContain('"replica_silent"');
+  expect((await post(client, edge, 'not sent')).status).toBe(503);
+  owner.resume();
+  await waitFor('the session', () => isExecuted(client, edge, `try ${performance.now()}`), PATIENCE_MS);
+  expect(evil.executions.get('not sent')).toBeUndefined();
+});
+
+test('a request that is passed on before Redis has been there for long is answered, too, when the owner stands still', async () => {
+  const [owner, edge] = fleet.replicas as [Replica, Replica];
+  await acquainted();
+  const client = await openAt(owner, 'evil');
+  owner.pause();
+  const statuses: number[] = [];
+  await waitFor(
+    'the session to be taken',
+    async () => {
+      const { status, isDone } = await outcomeOf(client, edge, `try ${performance.now()}`);
+      statuses.push(status);
+      return isDone;
+    },
+    4 * PATIENCE_MS,
+  );
+  expect(statuses.filter((status) => status !== 200 && status !== 503)).toEqual([]);
 });
 
 test('with Redis away, and nobody who can say whose a session is, it reads no more of what a server says than it can hold, and loses nothing of it', async () => {

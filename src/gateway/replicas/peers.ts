@@ -3,6 +3,7 @@ import { ClientPipe, type PipeOutcome } from '../../cluster/client-pipe.js';
 import type { Member } from '../../cluster/fleet.js';
 import { type ForwardFailure, Forwarder, type ForwardRequest, type Peer } from '../../cluster/forwarder.js';
 import type { SealDependencies } from '../../cluster/forward-seal.js';
+import type { Clock } from '../../core/clock.js';
 import type { TimerWheel } from '../../core/timer-wheel.js';
 import type { Endpoint } from '../../downstream/endpoints.js';
 import type { HttpExchange } from '../../downstream/http-exchange.js';
@@ -16,6 +17,8 @@ export type ForwardOutcome = 'answered' | 'not-owner' | 'not-sent' | 'lost';
 
 const CONNECT_TIMEOUT_MS = 1000;
 const PING_TIMEOUT_MS = 1000;
+/** A timer that is late by more than this was not late because of others. */
+const OVERSLEPT_MS = 250;
 const MAX_IDLE_SOCKETS = 256;
 
 /** A request that is to be passed on. */
@@ -71,12 +74,14 @@ class OnItsWay implements PipeOutcome {
 export class Peers {
   readonly #forwarder: Forwarder;
   readonly #timers: TimerWheel;
+  readonly #clock: Clock;
   /** By the id of the replica: another one may be reached at the same address later. */
   readonly #clients = new Map<string, HttpClient>();
   readonly #onItsWay = new Map<string, Set<OnItsWay>>();
 
   constructor(replicaId: string, seal: SealDependencies, timers: TimerWheel) {
     this.#timers = timers;
+    this.#clock = seal.clock;
     this.#forwarder = new Forwarder(
       { replicaId, headersTimeoutMs: 0 },
       { ...seal, httpFor: (peer) => this.#clientFor(peer) },
@@ -104,9 +109,18 @@ export class Peers {
     }
   }
 
-  /** Whether the replica answers. */
-  isThere(member: Member): Promise<boolean> {
-    return this.#forwarder.ping(member, PING_TIMEOUT_MS);
+  /** Ids of the replicas that something is expected of. */
+  get awaited(): readonly string[] {
+    return [...this.#onItsWay].filter(([, requests]) => requests.size > 0).map(([id]) => id);
+  }
+
+  /** Whether the replica answers. One that seems not to because this very process stood still is asked again. */
+  async isThere(member: Member): Promise<boolean> {
+    for (;;) {
+      const askedAtMs = this.#clock.now();
+      if (await this.#forwarder.ping(member, PING_TIMEOUT_MS)) return true;
+      if (this.#clock.now() - askedAtMs < PING_TIMEOUT_MS + OVERSLEPT_MS) return false;
+    }
   }
 
   /** @returns undefined when it does not answer */
@@ -118,6 +132,7 @@ export class Peers {
   giveUp(member: Member): void {
     const client = this.#clients.get(member.id);
     this.#clients.delete(member.id);
+    if (this.#onItsWay.get(member.id)?.size === 0) this.#onItsWay.delete(member.id);
     void client?.close();
   }
 

@@ -30,6 +30,7 @@ import { AddressInUseError, NotPermittedError, RequiredStoreError } from '../err
 import { Fence } from './fence.js';
 import { serveForwarded } from './forwarded.js';
 import { Peers } from './peers.js';
+import { PeerWatch } from './peer-watch.js';
 import { reachableHost } from './reachable-host.js';
 import type { Route } from '../route.js';
 import { SessionCopies } from './session-copies.js';
@@ -77,6 +78,7 @@ export class Replication {
   readonly #fleet: Fleet;
   readonly #fence: Fence;
   readonly #peers: Peers;
+  readonly #watch: PeerWatch;
   readonly #listener: PeerListener;
   readonly #directory: RedisSessionDirectory;
   readonly #journals: RedisJournalStore;
@@ -159,12 +161,18 @@ export class Replication {
     const me: Member = { id: replica, hash: replicaHash(replica), address, version: VERSION, isDraining: false };
     this.#fleet = new Fleet(me, new RedisFleetStore(link, this.sealer), clock, logger, {
       policyVersion: (version) => this.#host?.onPolicyVersion(version),
-      vanished: (members) => background(this.#giveUpGone(members), logger, 'peer_check_failed'),
+      vanished: (members) => background(this.#watch.vanished(members), logger, 'peer_check_failed'),
       overslept: (sinceMs) => this.#reclaim(sinceMs),
       memoryLost: () => {
         this.#emptiedAtMs = clock.now();
         background(this.copies.writeAllAnew(), logger, 'rewrite_failed');
       },
+    });
+    this.#watch = new PeerWatch({
+      fleet: this.#fleet,
+      peers: this.#peers,
+      memoryAwayMs: () => link.awayMs,
+      logger,
     });
     this.copies = new SessionCopies({
       directory: this.#directory,
@@ -234,6 +242,7 @@ export class Replication {
       memoryAwayMs: () => this.link.awayMs,
       isMemoryYoung: () => this.#isMemoryYoung,
       isDraining: () => host.isDraining(),
+      isSilent: (id) => this.#watch.isSilent(id),
       serveHere: (endpoint, exchange) => host.serveHere(endpoint, exchange),
       onForwarded: () => host.onForwarded('out'),
     });
@@ -243,6 +252,7 @@ export class Replication {
   /** From here on others pass requests on to this replica. */
   async join(): Promise<void> {
     await this.#fleet.join();
+    this.#watch.start();
     const { logger } = this.#context;
     const mend = (): void => background(this.copies.mend(), logger, 'rewrite_failed');
     const touch = (): void => background(this.copies.touch(), logger, 'touch_failed');
@@ -266,6 +276,7 @@ export class Replication {
 
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
+    this.#watch.stop();
     await this.#fleet.leave();
     await this.#listener.close({ graceMs: CLOSE_GRACE_MS });
     await this.#peers.close();
@@ -295,15 +306,6 @@ export class Replication {
       takeFor: (endpoint, exchange) => finder.takeFor(endpoint, exchange),
       onForwarded: () => host.onForwarded('in'),
     });
-  }
-
-  /** A heartbeat may have stopped because the memory could not be reached from there: who still answers is not given up. */
-  async #giveUpGone(members: readonly Member[]): Promise<void> {
-    await Promise.all(
-      members.map(async (member) => {
-        if (!(await this.#peers.isThere(member)) && !this.#fleet.isLive(member.id)) this.#peers.giveUp(member);
-      }),
-    );
   }
 
   #reclaim(sinceMs: number): void {

@@ -28,6 +28,8 @@ export interface SessionLocatorDependencies {
   /** The shared memory came back, or was emptied, so recently that owners may not have said yet what is theirs. */
   readonly isMemoryYoung: () => boolean;
   readonly isDraining: () => boolean;
+  /** Whether the replica was asked and did not answer. */
+  readonly isSilent: (id: string) => boolean;
 }
 
 /** Only the shared memory could tell, and it is away: more than a hiccup of it is not waited for. */
@@ -101,13 +103,14 @@ export class SessionLocator {
 
   /** Without asking anybody: where it was met last, or was opened. */
   guess(id: string, opened: OpenedSessionId): Member | undefined {
-    const { fleet, ids, memoryAwayMs, isMemoryYoung } = this.#dependencies;
+    const { fleet, ids, memoryAwayMs, isMemoryYoung, isSilent } = this.#dependencies;
     const known = this.#owners.get(id);
     const isFromHere = opened.replica === ids.ownReplica;
     const member =
       known === undefined ? (isFromHere ? undefined : fleet.findByHash(opened.replica)) : fleet.find(known);
     // One that is about to stop lets go of its sessions, and is soon not there to say so.
     if (member === undefined || member.id === fleet.me.id || member.isDraining) return undefined;
+    if (isSilent(member.id)) return undefined;
     // One whose heartbeat is not known may still be there when it is the memory that is away, or has just come back.
     return fleet.isLive(member.id) || memoryAwayMs() > 0 || isMemoryYoung() ? member : undefined;
   }
@@ -157,7 +160,8 @@ export class SessionLocator {
 
   /** So that not all go to the same peer. */
   peersInTurn(): Member[] {
-    const { peers } = this.#dependencies.fleet;
+    const { fleet, isSilent } = this.#dependencies;
+    const peers = fleet.peers.filter(({ id }) => !isSilent(id));
     this.#turn += 1;
     const start = this.#turn % Math.max(1, peers.length);
     return [...peers.slice(start), ...peers.slice(0, start)];

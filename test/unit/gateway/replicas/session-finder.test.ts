@@ -49,6 +49,8 @@ let served: HttpExchange[];
 let answering: Set<string>;
 /** Whose last heartbeat is younger than the lease, though `me` has not heard of it. */
 let leased: Set<string>;
+/** Were asked, and did not answer. */
+let silent: Set<string>;
 let awayMs: number;
 let isYoung: boolean;
 let isDraining: boolean;
@@ -64,6 +66,7 @@ beforeEach(async () => {
   served = [];
   answering = new Set();
   leased = new Set();
+  silent = new Set();
   awayMs = 0;
   isYoung = false;
   isDraining = false;
@@ -121,6 +124,7 @@ beforeEach(async () => {
     memoryAwayMs: () => awayMs,
     isMemoryYoung: () => isYoung,
     isDraining: () => isDraining,
+    isSilent: (id) => silent.has(id),
     serveHere: (_endpoint, exchange) => served.push(exchange),
     onForwarded: () => {},
   });
@@ -525,6 +529,19 @@ describe('while the shared memory is away', () => {
   test('sessions are found by their ids, also of replicas that were not heard of lately', async () => {
     await vanish('b');
     awayMs = 10_000;
+    ask(mint('b'));
+    await settle();
+    expect(to()).toEqual(['b']);
+  });
+
+  test('nothing is passed on to a replica that was asked and did not answer', async () => {
+    awayMs = 10_000;
+    silent.add('b');
+    const { response } = ask(mint('b'));
+    await settle();
+    expect(response.status).toBe(503);
+    expect(to()).toEqual([]);
+    silent.clear();
     ask(mint('b'));
     await settle();
     expect(to()).toEqual(['b']);
