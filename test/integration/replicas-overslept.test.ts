@@ -1,5 +1,5 @@
 /** A replica that stood still, and cannot ask whose its sessions are: nobody waits for it for ever, and nothing is done that may be another's. */
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { EvilUpstream } from '../helpers/evil-upstream.js';
 import { type SdkUpstream, startSdkUpstream } from '../helpers/sdk-upstream.js';
 import { startRedis, type TestRedis } from '../helpers/redis.js';
@@ -9,6 +9,7 @@ import { BareStreamable, messagesOf, PATIENCE_MS } from './sessions-support.js';
 
 /** Some wait for several leases and outages, one after the other. */
 vi.setConfig({ testTimeout: 90_000 });
+afterAll(() => vi.resetConfig());
 
 let redis: TestRedis;
 let evil: EvilUpstream;
