@@ -1,5 +1,8 @@
 /** Waiting in integration tests: for a condition, never for a fixed time. */
 
+/** More than a machine stands still that others use as well. */
+const PATIENCE_MS = 15_000;
+
 /**
  * Polls until `probe` gives something other than undefined, null or false, and returns it.
  *
@@ -8,7 +11,7 @@
 export async function waitFor<T>(
   what: string,
   probe: () => T | Promise<T>,
-  timeoutMs = 5000,
+  timeoutMs = PATIENCE_MS,
 ): Promise<Exclude<T, undefined | null | false>> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
@@ -28,7 +31,7 @@ export function delay(ms: number): Promise<void> {
 }
 
 /** Settles like `promise`, or rejects naming `what` after `timeoutMs`. */
-export async function within<T>(what: string, promise: Promise<T>, timeoutMs = 5000): Promise<T> {
+export async function within<T>(what: string, promise: Promise<T>, timeoutMs = PATIENCE_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`timed out after ${timeoutMs} ms waiting for ${what}`)), timeoutMs);

@@ -226,12 +226,12 @@ describe('through the edge', () => {
     const streaming = (await next()).response;
     beginEvents(streaming);
     (await opening).destroy();
-    await waitFor('the stream to close', () => streaming.destroyed, 1000);
+    await waitFor('the stream to close', () => streaming.destroyed);
     const aborter = new AbortController();
     const waiting = fetch(`${edge.url}/sumit/mcp`, { signal: aborter.signal }).catch(() => 'aborted');
     const pending = (await next()).response;
     aborter.abort();
-    await waitFor('the call to close', () => pending.destroyed, 1000);
+    await waitFor('the call to close', () => pending.destroyed);
     expect(await waiting).toBe('aborted');
     expect(edge.failures).toEqual([]);
   });
@@ -320,9 +320,7 @@ describe('the listener', () => {
 
   test('a ping that nobody answers is over in time', async () => {
     const silent = await listenOnLoopback(createServer(() => {}));
-    const startedMs = performance.now();
     expect(await startForwarder().ping({ id: 'x', address: `http://127.0.0.1:${silent.port}` }, 100)).toBe(false);
-    expect(performance.now() - startedMs).toBeLessThan(1000);
     await silent.close();
   });
 
@@ -347,6 +345,6 @@ describe('the listener', () => {
     const closed = listener.close({ graceMs: 20_000 });
     answerJson(response, {});
     expect((await answered).outcome).toEqual({ kind: 'answer' });
-    await within('the listener to close', closed, 2000);
+    await within('the listener to close', closed);
   });
 });

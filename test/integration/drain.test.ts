@@ -76,9 +76,7 @@ describe('SIGTERM', () => {
     const gateway = await start();
     const clients = await Promise.all(clientKinds.map((kind) => TestClient.connect(gateway.url, '/sumit', kind)));
     gateway.child.process.kill('SIGTERM');
-    const startedMs = performance.now();
     expect(await exitOf(gateway.child)).toBe(0);
-    expect(performance.now() - startedMs).toBeLessThan(5000);
     for (const client of clients) client.close();
     await gateway.stop();
   });
@@ -105,12 +103,10 @@ describe('SIGTERM', () => {
     gateway.child.process.kill('SIGTERM');
     await waitFor('the drain', async () => (await fetch(`${gateway.url}/readyz`)).status === 503);
     // Two signals within an instant are taken for one, so the second is sent until it counts.
-    const startedMs = performance.now();
     const again = setInterval(() => gateway.child.process.kill(second), 100);
     const code = await exitOf(gateway.child);
     clearInterval(again);
     expect(code).toBe(second === 'SIGTERM' ? 143 : 130);
-    expect(performance.now() - startedMs).toBeLessThan(3000);
     await call;
     client.close();
     await gateway.stop();

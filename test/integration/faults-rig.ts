@@ -30,6 +30,9 @@ export interface BrokenOptions {
 /** Short enough to wait for, long enough for a busy machine to answer in. */
 export const TIMEOUTS = { connect: '1500ms', idle: '1500ms', total: '10s' } as const;
 
+/** For faults that are answered at once: a machine that stands still for a moment does not make a timeout of them. */
+export const PATIENT_TIMEOUTS = { connect: '10s', idle: '20s', total: '60s' } as const;
+
 /** Serves the broken upstream at `/broken` and the healthy one at `/healthy`. */
 export async function startBroken(kind: UpstreamKind, options: BrokenOptions = {}): Promise<Rig> {
   const [upstream, healthy] = await Promise.all([EvilUpstream.start(), EvilUpstream.start()]);

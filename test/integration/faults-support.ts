@@ -95,7 +95,7 @@ export class TestClient {
   }
 
   /** Sends a request and waits for the answer to it. */
-  async request(method: string, params: object = {}, timeoutMs = 5000): Promise<Reply> {
+  async request(method: string, params: object = {}, timeoutMs = 15_000): Promise<Reply> {
     this.#lastId += 1;
     const id = this.#lastId;
     await this.send({ id, method, params });

@@ -204,7 +204,7 @@ test('believes the server when it keeps idle connections for a shorter time', as
     response.end('x');
   };
   await send(client);
-  await waitFor('the socket to close', () => client.openSockets === 0, 500);
+  await waitFor('the socket to close', () => client.openSockets === 0);
 });
 
 test('does not follow redirects', async () => {

@@ -77,7 +77,7 @@ describe('when Redis dies', () => {
     await waitFor('the link to notice', () => !link.isUp);
     expect(await atOnce(ping(link))).toBeInstanceOf(StoreAwayError);
     await redis.restart();
-    await waitFor('the link to be back', () => link.isUp, 3000);
+    await waitFor('the link to be back', () => link.isUp);
     expect(await link.run((commands) => commands.ping())).toBe('PONG');
     expect(heard).toEqual(['down', 'up']);
     expect(events()).toEqual(['store_connected', 'store_away', 'store_listener_failed', 'store_back']);
@@ -107,12 +107,12 @@ describe('when Redis dies', () => {
   test('without one at start, connecting ends and goes on behind the scenes', async () => {
     const port = await freePort();
     const { link, events } = open(`redis://127.0.0.1:${port}`);
-    await within('the first attempt', link.connect(), 1000);
+    await within('the first attempt', link.connect());
     expect(link.isUp).toBe(false);
     await expect(ping(link)()).rejects.toThrow(StoreAwayError);
     const late = await startRedis({ port });
     try {
-      await waitFor('the link', () => link.isUp, 3000);
+      await waitFor('the link', () => link.isUp);
       expect(events()).toEqual(['store_away', 'store_back']);
     } finally {
       await link.close();
@@ -202,10 +202,10 @@ describe('while Redis hangs', () => {
   test('connecting to it is given up too', async () => {
     redis.pause();
     const { link, events } = open();
-    await within('the first attempt', link.connect(), 4000);
+    await within('the first attempt', link.connect());
     expect(link.isUp).toBe(false);
     redis.resume();
-    await waitFor('the link', () => link.isUp, 2000);
+    await waitFor('the link', () => link.isUp);
     expect(events()).toEqual(['store_away', 'store_back']);
     expect(link.upSinceMs).toBeGreaterThan(0);
   });
@@ -283,7 +283,7 @@ describe('who may', () => {
       expect(await right.link.run((commands) => commands.ping())).toBe('PONG');
 
       const wrong = open(locked.url.replace('://', '://:hunter2@'));
-      await within('the first attempt', wrong.link.connect(), 2000);
+      await within('the first attempt', wrong.link.connect());
       await delay(500);
       expect(wrong.link.isUp).toBe(false);
       expect(wrong.events()).toEqual(['store_away']);
@@ -291,7 +291,7 @@ describe('who may', () => {
       expect(wrong.log()).not.toContain('hunter2');
 
       const none = open(locked.url);
-      await within('the first attempt', none.link.connect(), 2000);
+      await within('the first attempt', none.link.connect());
       expect(none.link.isUp).toBe(false);
       expect(none.log()).toContain('NOAUTH');
       for (const { link } of [right, wrong, none]) await link.close();
@@ -316,11 +316,11 @@ describe('who may', () => {
     const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(redis.port)] });
     try {
       const { link, log } = open(replica.url);
-      await within('the first attempt', link.connect(), 2000);
+      await within('the first attempt', link.connect());
       expect(link.isUp).toBe(false);
       expect(log()).toContain('read-only replica');
       await replica.cli('REPLICAOF', 'NO', 'ONE');
-      await waitFor('the link', () => link.isUp, 3000);
+      await waitFor('the link', () => link.isUp);
       await replica.cli('REPLICAOF', '127.0.0.1', String(redis.port));
       const { outcome } = await timed(() => link.run((commands) => commands.set('a', 'b')));
       expect(outcome).toBeInstanceOf(StoreAwayError);
@@ -370,6 +370,6 @@ test('what is closed stays closed, and closing waits for what was posted', async
 
   const never = open();
   await never.link.close();
-  await within('connecting', never.link.connect(), 1000);
+  await within('connecting', never.link.connect());
   expect(never.link.isUp).toBe(false);
 });

@@ -28,7 +28,7 @@ const { startReplica, startPair, kept } = replicaFixture((started) => {
 const echo = (message: string) => ({ name: 'echo', arguments: { message, nonce: message } });
 const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
 /** Far less than anybody waits for a session that is on its way. */
-const SOON_MS = 3000;
+const SOON_MS = 4000;
 
 function asClient(raw: RawConnection): { raw: RawConnection; close(): void } {
   return { raw, close: () => raw.destroy() };

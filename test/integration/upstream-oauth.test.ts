@@ -194,9 +194,7 @@ describe('a token endpoint', () => {
     expect(tokens.requests.length).toBe(1);
     tokens.delayMs = 5000;
     const hasty = await gatewayTo('streamable-http', { timeouts: { connect: '200ms' } });
-    const startedMs = performance.now();
     expect((await initialize(hasty)).body).toMatchObject({ error: { code: 1504 } });
-    expect(performance.now() - startedMs).toBeLessThan(3000);
   });
 
   test('that answers while the client gives up is no trouble', async () => {

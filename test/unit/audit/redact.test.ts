@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { redactText, redactValue } from '../../../src/audit/redact.js';
+import { fastestMs } from '../../helpers/fastest.js';
 
 const secrets: [what: string, secret: string, text: string][] = [
   ['a bearer token', 'abc.DEF-123_xyz', 'Authorization: Bearer abc.DEF-123_xyz'],
@@ -45,9 +46,7 @@ describe('redactText', () => {
     '-----BEGIN PRIVATE KEY----',
   ])('stays fast on 64 KiB of %j', (unit) => {
     const text = unit.repeat(Math.ceil(65_536 / unit.length));
-    const startedMs = performance.now();
-    redactValue(text);
-    expect(performance.now() - startedMs).toBeLessThan(400);
+    expect(fastestMs(() => redactValue(text))).toBeLessThan(400);
   });
 });
 

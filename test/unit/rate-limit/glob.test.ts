@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compileGlob } from '../../../src/rate-limit/glob.js';
+import { fastestMs } from '../../helpers/fastest.js';
 
 describe('compileGlob', () => {
   test.each([
@@ -35,8 +36,8 @@ describe('compileGlob', () => {
   });
 
   test('stays fast on a pattern that makes backtracking matchers explode', () => {
-    const startedMs = performance.now();
-    expect(compileGlob(`${'*a'.repeat(50)}*b`)('a'.repeat(5000))).toBe(false);
-    expect(performance.now() - startedMs).toBeLessThan(200);
+    const matches = compileGlob(`${'*a'.repeat(50)}*b`);
+    expect(matches('a'.repeat(5000))).toBe(false);
+    expect(fastestMs(() => matches('a'.repeat(5000)))).toBeLessThan(200);
   });
 });
