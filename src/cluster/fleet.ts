@@ -37,8 +37,15 @@ export interface FleetStore {
   beat(me: Member, leaseMs: number): Promise<Heartbeat>;
   /** This replica is gone for good. */
   leave(id: string): Promise<void>;
-  /** Whether the replica's last heartbeat is younger than the lease. @throws {Error} the memory is away */
-  isLeased(id: string, leaseMs: number): Promise<boolean>;
+  /** @throws {Error} the memory is away */
+  leaseOf(id: string, leaseMs: number): Promise<Lease>;
+}
+
+export interface Lease {
+  /** The replica's last heartbeat is younger than the lease. */
+  readonly isHeld: boolean;
+  /** What it said of itself, if that was not long ago. */
+  readonly member: Member | undefined;
 }
 
 export interface FleetListener {
@@ -63,6 +70,14 @@ export const LEASE_MS = 1000;
 const OVERSLEPT_MS = LEASE_MS - HEARTBEAT_MS - 200;
 /** How many replicas are remembered that are gone: requests may still name them. */
 const MAX_REMEMBERED = 1000;
+/** One that is gone for longer than this does not come back, in milliseconds. */
+const RECENT_MS = 600_000;
+
+interface Remembered {
+  readonly member: Member;
+  /** Of the clock of this process. */
+  readonly goneSinceMs: number;
+}
 
 export class Fleet {
   readonly #store: FleetStore;
@@ -71,7 +86,7 @@ export class Fleet {
   readonly #listener: FleetListener;
   #me: Member;
   #live = new Map<string, Member>();
-  readonly #remembered = new Map<string, Member>();
+  readonly #remembered = new Map<string, Remembered>();
   #timer: NodeJS.Timeout | undefined;
   #lastTickMs: number;
   /** Of the last heartbeat that arrived. */
@@ -106,6 +121,13 @@ export class Fleet {
     return this.members.filter(({ id, isDraining }) => id !== this.#me.id && !isDraining);
   }
 
+  /** All others that were there lately, whether their heartbeats still arrive or not. */
+  get recentOthers(): readonly Member[] {
+    const oldestMs = this.#clock.now() - RECENT_MS;
+    const gone = [...this.#remembered.values()].filter(({ goneSinceMs }) => goneSinceMs > oldestMs);
+    return [...this.members.filter(({ id }) => id !== this.#me.id), ...gone.map(({ member }) => member)];
+  }
+
   isLive(id: string): boolean {
     return this.#live.has(id);
   }
@@ -117,13 +139,13 @@ export class Fleet {
 
   /** Also one that is gone. */
   find(id: string): Member | undefined {
-    return this.#live.get(id) ?? this.#remembered.get(id);
+    return this.#live.get(id) ?? this.#remembered.get(id)?.member;
   }
 
   /** The replica that session ids name so. */
   findByHash(hash: string): Member | undefined {
     for (const member of this.#live.values()) if (member.hash === hash) return member;
-    for (const member of this.#remembered.values()) if (member.hash === hash) return member;
+    for (const { member } of this.#remembered.values()) if (member.hash === hash) return member;
     return undefined;
   }
 
@@ -151,9 +173,15 @@ export class Fleet {
     }
   }
 
-  /** @throws {Error} the memory is away */
-  isLeased(id: string): Promise<boolean> {
-    return this.#store.isLeased(id, LEASE_MS);
+  /**
+   * Whether the last heartbeat of a replica is younger than its lease. From here on it can be found.
+   *
+   * @throws {Error} the memory is away
+   */
+  async isLeased(id: string): Promise<boolean> {
+    const { isHeld, member } = await this.#store.leaseOf(id, LEASE_MS);
+    if (member !== undefined && this.find(id) === undefined) this.#remember([member]);
+    return isHeld;
   }
 
   /** Looks whether this process stood still; cheap enough to be asked with every message. */
@@ -206,11 +234,16 @@ export class Fleet {
     this.#live.set(this.#me.id, this.#me);
     for (const member of members) this.#remembered.delete(member.id);
     const vanished = [...before.values()].filter(({ id }) => !this.#live.has(id));
-    for (const member of vanished) this.#remembered.set(member.id, member);
+    this.#remember(vanished);
+    if (vanished.length > 0) this.#listener.vanished(vanished);
+  }
+
+  #remember(gone: readonly Member[]): void {
+    const goneSinceMs = this.#clock.now();
+    for (const member of gone) this.#remembered.set(member.id, { member, goneSinceMs });
     for (const [oldest] of this.#remembered) {
       if (this.#remembered.size <= MAX_REMEMBERED) break;
       this.#remembered.delete(oldest);
     }
-    if (vanished.length > 0) this.#listener.vanished(vanished);
   }
 }

@@ -3,7 +3,7 @@
  * sealed: requests are sent where it says, so nobody else may say it.
  */
 import { randomUUID } from 'node:crypto';
-import type { FleetStore, Heartbeat, Member } from '../cluster/fleet.js';
+import type { FleetStore, Heartbeat, Lease, Member } from '../cluster/fleet.js';
 import type { Sealer } from '../cluster/sealer.js';
 import type { RedisLink } from './link.js';
 import { Script } from './script.js';
@@ -26,11 +26,12 @@ redis.call('SET', KEYS[4], ARGV[5], 'NX')
 return { now, redis.call('GET', KEYS[4]), redis.call('GET', KEYS[3]) or '0', live, redis.call('HMGET', KEYS[2], unpack(live)) }
 `);
 
-const IS_LEASED = new Script(`
+const LEASE_OF = new Script(`
 local time = redis.call('TIME')
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if score and time[1] * 1000 + math.floor(time[2] / 1000) - score < tonumber(ARGV[2]) then return 1 end
-return 0
+local held = 0
+if score and time[1] * 1000 + math.floor(time[2] / 1000) - score < tonumber(ARGV[2]) then held = 1 end
+return { held, redis.call('HGET', KEYS[2], ARGV[1]) }
 `);
 
 export class RedisFleetStore implements FleetStore {
@@ -57,9 +58,12 @@ export class RedisFleetStore implements FleetStore {
     await this.#link.run((redis) => Promise.all([redis.zrem(fleetMembers, id), redis.hdel(fleetFacts, id)]));
   }
 
-  async isLeased(id: string, leaseMs: number): Promise<boolean> {
-    const { fleetMembers } = this.#link.keys;
-    return (await this.#link.run((redis) => IS_LEASED.run(redis, [fleetMembers], [id, leaseMs]))) === 1;
+  async leaseOf(id: string, leaseMs: number): Promise<Lease> {
+    const { fleetMembers, fleetFacts } = this.#link.keys;
+    const reply = await this.#link.run((redis) => LEASE_OF.run(redis, [fleetMembers, fleetFacts], [id, leaseMs]));
+    const [held, facts] = reply as [number, string | null];
+    const [member] = openMember(id, facts, this.#sealer);
+    return { isHeld: held === 1, member };
   }
 }
 

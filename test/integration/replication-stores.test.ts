@@ -80,20 +80,21 @@ describe('RedisFleetStore', () => {
   test('a lease ends with the heartbeat that is too old, by the time of Redis', async () => {
     const fleet = new RedisFleetStore(link, sealer);
     await fleet.beat(member('a'), LEASE_MS);
-    expect(await fleet.isLeased('a', LEASE_MS)).toBe(true);
-    expect(await fleet.isLeased('nobody', LEASE_MS)).toBe(false);
+    expect((await fleet.leaseOf('a', LEASE_MS)).isHeld).toBe(true);
+    expect((await fleet.leaseOf('nobody', LEASE_MS)).isHeld).toBe(false);
     await age('a', LEASE_MS);
-    expect(await fleet.isLeased('a', LEASE_MS)).toBe(false);
+    // Where it is reached is known all the same, until it leaves.
+    expect(await fleet.leaseOf('a', LEASE_MS)).toEqual({ isHeld: false, member: member('a') });
     expect((await fleet.beat(member('b'), LEASE_MS)).members).toEqual([member('b')]);
     await fleet.beat(member('a'), LEASE_MS);
-    expect(await fleet.isLeased('a', LEASE_MS)).toBe(true);
+    expect((await fleet.leaseOf('a', LEASE_MS)).isHeld).toBe(true);
   });
 
   test('who leaves is gone at once', async () => {
     const fleet = new RedisFleetStore(link, sealer);
     await fleet.beat(member('a'), 60_000);
     await fleet.leave('a');
-    expect(await fleet.isLeased('a', 60_000)).toBe(false);
+    expect(await fleet.leaseOf('a', 60_000)).toEqual({ isHeld: false, member: undefined });
     expect((await fleet.beat(member('b'), 60_000)).members).toEqual([member('b')]);
     expect(await redis.cli('HKEYS', link.keys.fleetFacts)).toBe('b');
   });

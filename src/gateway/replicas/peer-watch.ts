@@ -12,10 +12,16 @@ export interface PeerWatchDependencies {
   readonly peers: Pick<Peers, 'awaited' | 'giveUp' | 'isThere'>;
   /** How long the shared memory has been away, in milliseconds; 0 while it answers. */
   readonly memoryAwayMs: () => number;
+  /** Whether requests are passed on to replicas whose heartbeat is not known. */
+  readonly mayGuess: () => boolean;
+  /** @param ms for how long, in milliseconds */
+  readonly pause: (ms: number) => Promise<void>;
   readonly logger: Logger;
 }
 
 const LOOK_MS = 1000;
+/** Between two questions to one that did not answer, which may have been for a reason of this process. */
+const PAUSE_MS = 500;
 
 export class PeerWatch {
   readonly #dependencies: PeerWatchDependencies;
@@ -37,9 +43,9 @@ export class PeerWatch {
     clearInterval(this.#timer);
   }
 
-  /** It was given up, and has not answered since. */
+  /** It was given up, and has not been heard of since. */
   isSilent(id: string): boolean {
-    return this.#silent.has(id);
+    return this.#silent.has(id) && !this.#isHeard(id);
   }
 
   /** A heartbeat may have stopped because the memory could not be reached from there: who still answers is not given up. */
@@ -51,8 +57,10 @@ export class PeerWatch {
   async look(): Promise<void> {
     if (this.#isLooking) return;
     this.#isLooking = true;
-    const { fleet, peers } = this.#dependencies;
+    const { fleet, peers, mayGuess } = this.#dependencies;
     try {
+      // While heartbeats tell, nothing is passed on to who has none.
+      if (!mayGuess()) this.#silent.clear();
       const ids = new Set([...peers.awaited, ...this.#silent]);
       await Promise.all(
         [...ids].map(async (id) => {
@@ -68,15 +76,16 @@ export class PeerWatch {
   }
 
   async #ask(member: Member, times: number): Promise<void> {
-    const { peers, memoryAwayMs, logger } = this.#dependencies;
+    const { peers, memoryAwayMs, pause, logger } = this.#dependencies;
     for (let time = 0; time < times; time += 1) {
+      if (time > 0) await pause(PAUSE_MS);
       if (await peers.isThere(member)) {
         this.#silent.delete(member.id);
         return;
       }
     }
     if (this.#isHeard(member.id)) return;
-    if (!this.#silent.has(member.id)) {
+    if (peers.awaited.includes(member.id)) {
       const facts = { replica: member.id, address: member.address, withoutStore: memoryAwayMs() > 0 };
       logger.warn('replica_silent', 'another replica does not answer; nobody waits for it any longer', facts);
     }

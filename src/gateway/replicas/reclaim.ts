@@ -21,12 +21,15 @@ const PAUSE_MS = 100;
  * @returns how many sessions were another's
  */
 export async function reclaim(dependencies: ReclaimDependencies): Promise<number> {
-  const { copies, isMemoryYoung } = dependencies;
+  const { copies, directory, isMemoryYoung, isNothingTaken } = dependencies;
   let lost = 0;
   const all = copies.all;
   for (let start = 0; start < all.length; start += PER_QUESTION) {
     const asked = all.slice(start, start + PER_QUESTION);
-    const areOwned = await askUntilKnown(asked, dependencies);
+    const areOwned = await askUntilKnown(asked, {
+      directory,
+      isNothingTaken: async () => lost === 0 && isNothingTaken(),
+    });
     if (areOwned === 'nothing-taken') return lost;
     for (const [index, copy] of asked.entries()) {
       const isOwned = areOwned[index] ?? (copy.isDue || isMemoryYoung());
@@ -40,14 +43,16 @@ export async function reclaim(dependencies: ReclaimDependencies): Promise<number
 
 async function askUntilKnown(
   copies: readonly SessionCopy[],
-  { directory, isNothingTaken }: ReclaimDependencies,
+  { directory, isNothingTaken }: Pick<ReclaimDependencies, 'directory' | 'isNothingTaken'>,
 ): Promise<readonly (boolean | undefined)[] | 'nothing-taken'> {
   let asking: Promise<boolean> | undefined;
   for (;;) {
     try {
       return await directory.areOwned(copies.map(({ owned }) => owned));
     } catch {
-      asking ??= isNothingTaken().finally(() => (asking = undefined));
+      asking ??= isNothingTaken()
+        .catch(() => false)
+        .finally(() => (asking = undefined));
       // A replica that does not answer is waited for longer than the memory.
       if (await Promise.race([asking, delay(PAUSE_MS, false)])) return 'nothing-taken';
       if (asking === undefined) await delay(PAUSE_MS);

@@ -9,6 +9,7 @@ import { type ForwardedRequest, PeerListener } from '../../cluster/peer-listener
 import { Sealer } from '../../cluster/sealer.js';
 import { ClusterSecrets } from '../../cluster/secrets.js';
 import { background } from '../../core/background.js';
+import { describeError } from '../../core/errors.js';
 import type { Clock } from '../../core/clock.js';
 import type { Logger } from '../../core/logger.js';
 import { TimerWheel } from '../../core/timer-wheel.js';
@@ -67,6 +68,7 @@ const TOUCH_MS = 60_000;
 /** How soon clients come back whose streams ran through a replica that stops. */
 const RETRY_MS = 20;
 const CLOSE_GRACE_MS = 2000;
+const RECLAIM_RETRY_MS = 1000;
 
 export class Replication {
   readonly link: RedisLink;
@@ -172,6 +174,8 @@ export class Replication {
       fleet: this.#fleet,
       peers: this.#peers,
       memoryAwayMs: () => link.awayMs,
+      pause: (ms) => delay(ms),
+      mayGuess: () => link.awayMs > 0 || this.#isMemoryYoung,
       logger,
     });
     this.copies = new SessionCopies({
@@ -316,7 +320,22 @@ export class Replication {
     }
     this.#doubtfulSinceMs = sinceMs;
     this.#fence.shut();
-    background(this.#reclaimSessions(), this.#context.logger, 'reclaim_failed');
+    background(this.#reclaimUntilDone(), this.#context.logger, 'reclaim_failed');
+  }
+
+  /** The fence opens again, whatever goes wrong. */
+  async #reclaimUntilDone(): Promise<void> {
+    for (;;) {
+      try {
+        await this.#reclaimSessions();
+        return;
+      } catch (error) {
+        this.#context.logger.error('reclaim_failed', 'asking whose sessions are failed; asking again', {
+          reason: describeError(error),
+        });
+        await delay(RECLAIM_RETRY_MS);
+      }
+    }
   }
 
   async #reclaimSessions(): Promise<void> {
@@ -336,7 +355,16 @@ export class Replication {
     } while (doubts !== this.#doubts);
     this.#doubtfulSinceMs = undefined;
     if (lost > 0) logger.warn('sessions_lost', 'other replicas went on with sessions of this one', { lost });
-    this.#fence.open();
+    this.#openFence();
+  }
+
+  /** What waited was done, also where some of it failed. */
+  #openFence(): void {
+    try {
+      this.#fence.open();
+    } catch (error) {
+      this.#context.logger.error('fence_failed', 'something that had waited failed', { reason: describeError(error) });
+    }
   }
 
   async #isNothingTaken(): Promise<boolean> {

@@ -18,24 +18,25 @@ interface Answer {
 
 export function answerTaken(
   { from, query }: Pick<Envelope, 'from' | 'query'>,
-  takeover: Pick<Takeover, 'hasTakenFrom'>,
+  takeover: Pick<Takeover, 'mayHaveTakenFrom'>,
   fleet: Pick<Fleet, 'members'>,
 ): string {
   const withinMs = Number.parseInt(new URLSearchParams(query).get('withinMs') ?? '', 10);
-  const taken = takeover.hasTakenFrom(from, withinMs) || Number.isNaN(withinMs);
+  const taken = takeover.mayHaveTakenFrom(from, withinMs) || Number.isNaN(withinMs);
   return JSON.stringify({ taken, replicas: fleet.members.map(({ id }) => id) } satisfies Answer);
 }
 
-/** @returns whether every replica there is says that it took nothing of this one for so long; false: one did, or nobody can tell */
+/** @returns whether all replicas there are say that they took nothing for so long; false: one did, or nobody can tell */
 export async function isNothingTaken(
-  { me, members }: Pick<Fleet, 'me' | 'members'>,
+  { me, recentOthers }: Pick<Fleet, 'me' | 'recentOthers'>,
   ask: (member: Member, path: string, query: string) => Promise<string | undefined>,
   withinMs: number,
 ): Promise<boolean> {
-  const known = new Set(members.map(({ id }) => id));
-  const others = members.filter(({ id }) => id !== me.id);
+  const known = new Set([me, ...recentOthers].map(({ id }) => id));
   const query = `withinMs=${Math.ceil(withinMs + SLACK_MS)}`;
-  const answers = await Promise.all(others.map(async (member) => read(await ask(member, TAKEN_PATH, query))));
+  const answers = await Promise.all(recentOthers.map(async (member) => read(await ask(member, TAKEN_PATH, query))));
+  // Who took the place of all that were known would be the one to ask.
+  if (answers.length === 0) return false;
   return answers.every((answer) => answer?.taken === false && answer.replicas.every((id) => known.has(id)));
 }
 

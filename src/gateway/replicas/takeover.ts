@@ -91,17 +91,19 @@ export class Takeover {
   /**
    * For an owner that asks, so that it is there, whatever was found before.
    *
-   * @returns whether any session of it was taken within the last `ms`, or is just being taken
+   * @returns whether a session was taken within the last `ms`, or is just being taken, which may be one of the owner's
    */
-  hasTakenFrom(ownerId: string, ms: number): boolean {
+  mayHaveTakenFrom(ownerId: string, ms: number): boolean {
     this.#fates.forget(ownerId);
     return this.#takings.areWithin(ownerId, ms);
   }
 
   async #fateOf(ownerId: string): Promise<OwnerFate> {
     const { fleet, mayTake, isThere } = this.#dependencies;
+    const timesAsked = this.#takings.timesAsked(ownerId);
     if (!mayTake() || (await fleet.isLeased(ownerId))) return 'unsure';
-    return (await isThere(ownerId)) ? 'there' : 'gone';
+    // One that asks meanwhile goes by what it is told, so nothing may be taken of it any more.
+    return (await isThere(ownerId)) || this.#takings.timesAsked(ownerId) > timesAsked ? 'there' : 'gone';
   }
 
   #start(wanted: WantedSession, stored: StoredSession): Promise<TakeoverResult> {
@@ -118,7 +120,7 @@ export class Takeover {
     const state = plain === undefined ? undefined : decodeState(plain);
     // Sealed under a secret that is not known here, or written by another version.
     if (state === undefined) return 'void';
-    if (!(await this.#takings.during(stored.owner, () => directory.take(key, stored.epoch)))) return 'wait';
+    if (!(await this.#takings.during(() => directory.take(key, stored.epoch)))) return 'wait';
     const left = readJournal(await journals.read(key), sealer, key, state.kind === 'sse');
     const streams = left.streams.map((stream) => withoutLostEvents(stream, id));
     try {

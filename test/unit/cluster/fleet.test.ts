@@ -3,6 +3,7 @@ import {
   Fleet,
   type FleetStore,
   type Heartbeat,
+  type Lease,
   HEARTBEAT_MS,
   LEASE_MS,
   type Member,
@@ -45,9 +46,13 @@ class FakeStore implements FleetStore {
     this.left.push(id);
   }
 
-  async isLeased(id: string, leaseMs: number): Promise<boolean> {
+  /** Not heard of by heartbeats, but not forgotten either. */
+  silent: Member[] = [];
+
+  async leaseOf(id: string, leaseMs: number): Promise<Lease> {
     expect(leaseMs).toBe(LEASE_MS);
-    return this.others.some((other) => other.id === id);
+    const isHeld = this.others.some((other) => other.id === id);
+    return { isHeld, member: [...this.others, ...this.silent].find((other) => other.id === id) };
   }
 }
 
@@ -107,6 +112,30 @@ describe('who is there', () => {
     store.others = [member('b')];
     await beat();
     expect(fleet.isLive('b')).toBe(true);
+  });
+
+  test('who vanished lately counts as one that was there, and no longer than that', async () => {
+    store.others = [member('b'), member('c')];
+    await fleet.join();
+    store.others = [member('c')];
+    await beat();
+    expect(ids(fleet.recentOthers)).toEqual(['c', 'b']);
+    store.others = [];
+    await vi.advanceTimersByTimeAsync(600_000);
+    store.others = [member('d')];
+    await beat();
+    expect(ids(fleet.recentOthers)).toEqual(['d']);
+  });
+
+  test('whose heartbeat was never heard is found once its lease was asked for', async () => {
+    await fleet.join();
+    store.silent = [member('b')];
+    expect(fleet.find('b')).toBeUndefined();
+    expect(await fleet.isLeased('b')).toBe(false);
+    expect(fleet.find('b')).toEqual(member('b'));
+    expect(fleet.isLive('b')).toBe(false);
+    expect(await fleet.isLeased('c')).toBe(false);
+    expect(fleet.find('c')).toBeUndefined();
   });
 
   test('who is about to stop gets nothing new, and is there all the same', async () => {

@@ -263,6 +263,36 @@ describe('a session that another replica has taken', () => {
     expect(fakes.map(({ forsaken }) => forsaken)).toEqual([0, 0]);
   });
 
+  test('is not asked for among others once one is known to be taken', async () => {
+    const fakes = Array.from({ length: 201 }, (_, index) => session(`session ${index}`));
+    await new MemoryDirectory('other', directory.sessions, journals).take(keyOf(fakes[0] as Fake), 1);
+    const areOwned = directory.areOwned.bind(directory);
+    directory.areOwned = (owned) => {
+      const answer = areOwned(owned);
+      directory.isAway = true;
+      return answer;
+    };
+    const reclaiming = reclaimed(async () => true);
+    await delay(250);
+    expect(fakes.filter(({ forsaken }) => forsaken > 0).length).toBe(1);
+    directory.areOwned = areOwned;
+    directory.isAway = false;
+    expect(await reclaiming).toBe(1);
+  });
+
+  test('is none that a question which fails says nothing about', async () => {
+    session('a');
+    directory.isAway = true;
+    let asked = 0;
+    const isNothingTaken = async () => {
+      asked += 1;
+      if (asked < 3) throw new Error('cannot be sent');
+      return true;
+    };
+    expect(await reclaimed(isNothingTaken)).toBe(0);
+    expect(asked).toBe(3);
+  });
+
   test('is found as soon as the memory answers, also while a replica is waited for', async () => {
     const fake = session('a');
     await new MemoryDirectory('other', directory.sessions, journals).take(keyOf(fake), 1);

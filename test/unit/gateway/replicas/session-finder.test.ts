@@ -84,7 +84,10 @@ beforeEach(async () => {
       timeMs: 0,
     }),
     leave: async () => {},
-    isLeased: async (id: string) => leased.has(id) || live.some((each) => each.id === id),
+    leaseOf: async (id: string) => ({
+      isHeld: leased.has(id) || live.some((each) => each.id === id),
+      member: undefined,
+    }),
   };
   const deaf = { policyVersion: () => {}, vanished: () => {}, overslept: () => {}, memoryLost: () => {} };
   fleet = new Fleet(member('me'), heartbeats, clock, logger, deaf);

@@ -4,7 +4,7 @@ import { answerTaken, isNothingTaken, TAKEN_PATH } from '../../../../src/gateway
 
 const member = (id: string): Member => ({ id, hash: id, address: `http://${id}`, version: '1', isDraining: false });
 const [me, b, c] = ['a', 'b', 'c'].map(member) as [Member, Member, Member];
-const fleet = { me, members: [me, b, c] };
+const fleet = { me, members: [me, b, c], recentOthers: [b, c] };
 
 /** What each other replica answers. */
 function asker(answers: Readonly<Record<string, string | undefined>>) {
@@ -25,8 +25,8 @@ describe('one that stood still', () => {
     expect(asked).toEqual([`b ${TAKEN_PATH}?withinMs=3501`, `c ${TAKEN_PATH}?withinMs=3501`]);
   });
 
-  test('has nobody to ask when it is alone', async () => {
-    expect(await isNothingTaken({ me, members: [me] }, asker({}).ask, 1)).toBe(true);
+  test('is not sure when it knows nobody: another may have come', async () => {
+    expect(await isNothingTaken({ me, recentOthers: [] }, asker({}).ask, 1)).toBe(false);
   });
 
   test.each([
@@ -46,7 +46,7 @@ describe('one that stood still', () => {
 });
 
 describe('one that is asked', () => {
-  const takeover = { hasTakenFrom: (owner: string, ms: number) => owner === 'a' && ms >= 100 };
+  const takeover = { mayHaveTakenFrom: (owner: string, ms: number) => owner === 'a' && ms >= 100 };
   const reply = (from: string, query: string): unknown => JSON.parse(answerTaken({ from, query }, takeover, fleet));
 
   test('says what it took of whoever asks, and whom it knows', () => {
