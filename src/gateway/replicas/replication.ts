@@ -9,7 +9,6 @@ import { type ForwardedRequest, PeerListener } from '../../cluster/peer-listener
 import { Sealer } from '../../cluster/sealer.js';
 import { ClusterSecrets } from '../../cluster/secrets.js';
 import { background } from '../../core/background.js';
-import { describeError } from '../../core/errors.js';
 import type { Clock } from '../../core/clock.js';
 import type { Logger } from '../../core/logger.js';
 import { TimerWheel } from '../../core/timer-wheel.js';
@@ -37,7 +36,7 @@ import type { Route } from '../route.js';
 import { SessionCopies } from './session-copies.js';
 import { SessionFinder } from './session-finder.js';
 import { Takeover } from './takeover.js';
-import { reclaim } from './reclaim.js';
+import { Reclaimer } from './reclaimer.js';
 import { answerTaken, isNothingTaken, TAKEN_PATH } from './taken-question.js';
 
 export interface ReplicationContext {
@@ -68,7 +67,6 @@ const TOUCH_MS = 60_000;
 /** How soon clients come back whose streams ran through a replica that stops. */
 const RETRY_MS = 20;
 const CLOSE_GRACE_MS = 2000;
-const RECLAIM_RETRY_MS = 1000;
 
 export class Replication {
   readonly link: RedisLink;
@@ -81,6 +79,7 @@ export class Replication {
   readonly #fence: Fence;
   readonly #peers: Peers;
   readonly #watch: PeerWatch;
+  readonly #reclaimer: Reclaimer;
   readonly #listener: PeerListener;
   readonly #directory: RedisSessionDirectory;
   readonly #journals: RedisJournalStore;
@@ -90,9 +89,6 @@ export class Replication {
   #finder: SessionFinder | undefined;
   #takeover: Takeover | undefined;
   #timers: NodeJS.Timeout[] = [];
-  /** Since when, by the clock of this process, others may have taken what was its own. */
-  #doubtfulSinceMs: number | undefined;
-  #doubts = 0;
   #emptiedAtMs = Number.NEGATIVE_INFINITY;
 
   /**
@@ -164,7 +160,7 @@ export class Replication {
     this.#fleet = new Fleet(me, new RedisFleetStore(link, this.sealer), clock, logger, {
       policyVersion: (version) => this.#host?.onPolicyVersion(version),
       vanished: (members) => background(this.#watch.vanished(members), logger, 'peer_check_failed'),
-      overslept: (sinceMs) => this.#reclaim(sinceMs),
+      overslept: (sinceMs) => this.#reclaimer.doubt(sinceMs),
       memoryLost: () => {
         this.#emptiedAtMs = clock.now();
         background(this.copies.writeAllAnew(), logger, 'rewrite_failed');
@@ -185,6 +181,16 @@ export class Replication {
       clock,
       fence: this.#fence,
       options,
+    });
+    this.#reclaimer = new Reclaimer({
+      copies: this.copies,
+      directory: this.#directory,
+      fence: this.#fence,
+      clock,
+      logger,
+      isMemoryYoung: () => this.#isMemoryYoung,
+      isNothingTaken: (ms) => isNothingTaken(this.#fleet, (...question) => this.#peers.ask(...question), ms),
+      checkAwake: () => this.#fleet.checkAwake(),
     });
     link.listen({ up: () => background(this.copies.writeAllAnew(), logger, 'rewrite_failed') });
   }
@@ -310,69 +316,6 @@ export class Replication {
       takeFor: (endpoint, exchange) => finder.takeFor(endpoint, exchange),
       onForwarded: () => host.onForwarded('in'),
     });
-  }
-
-  #reclaim(sinceMs: number): void {
-    this.#doubts += 1;
-    if (this.#doubtfulSinceMs !== undefined) {
-      this.#doubtfulSinceMs = Math.min(this.#doubtfulSinceMs, sinceMs);
-      return;
-    }
-    this.#doubtfulSinceMs = sinceMs;
-    this.#fence.shut();
-    background(this.#reclaimUntilDone(), this.#context.logger, 'reclaim_failed');
-  }
-
-  /** The fence opens again, whatever goes wrong. */
-  async #reclaimUntilDone(): Promise<void> {
-    for (;;) {
-      try {
-        await this.#reclaimSessions();
-        return;
-      } catch (error) {
-        this.#context.logger.error('reclaim_failed', 'asking whose sessions are failed; asking again', {
-          reason: describeError(error),
-        });
-        await delay(RECLAIM_RETRY_MS);
-      }
-    }
-  }
-
-  async #reclaimSessions(): Promise<void> {
-    const { logger } = this.#context;
-    let lost = 0;
-    let doubts: number;
-    do {
-      doubts = this.#doubts;
-      lost += await reclaim({
-        copies: this.copies,
-        directory: this.#directory,
-        isMemoryYoung: () => this.#isMemoryYoung,
-        isNothingTaken: () => this.#isNothingTaken(),
-      });
-      // What was answered before it stood still again says nothing.
-      this.#fleet.checkAwake();
-    } while (doubts !== this.#doubts);
-    this.#doubtfulSinceMs = undefined;
-    if (lost > 0) logger.warn('sessions_lost', 'other replicas went on with sessions of this one', { lost });
-    this.#openFence();
-  }
-
-  /** What waited was done, also where some of it failed. */
-  #openFence(): void {
-    try {
-      this.#fence.open();
-    } catch (error) {
-      this.#context.logger.error('fence_failed', 'something that had waited failed', { reason: describeError(error) });
-    }
-  }
-
-  async #isNothingTaken(): Promise<boolean> {
-    const { clock, logger } = this.#context;
-    const forMs = clock.now() - (this.#doubtfulSinceMs ?? Number.NEGATIVE_INFINITY);
-    const isNothing = await isNothingTaken(this.#fleet, (...question) => this.#peers.ask(...question), forMs);
-    if (isNothing) logger.info('reclaimed_without_store', 'no other replica took a session of this one meanwhile');
-    return isNothing;
   }
 }
 
