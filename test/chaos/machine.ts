@@ -6,7 +6,7 @@ import { delay } from '../helpers/wait.js';
 
 const PAUSE_MS = 20;
 /** An exchange on loopback and a pause that take so much longer than they should are a stall. */
-const STALL_MS = 50;
+const STALL_MS = 100;
 
 interface Span {
   readonly fromMs: number;

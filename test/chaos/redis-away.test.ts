@@ -11,8 +11,8 @@ const OUTAGE_MS = isFull ? 10_000 : 4000;
 const SHARED_AGAIN_WITHIN_MS = 3000;
 /** Nobody waits more than 100 ms for Redis; the rest is for going on without it. */
 const MOST_DELAY_MS = 150;
-/** A machine that stands still for longer than this shows nothing about delays. */
-const MOST_STALLED = 0.5;
+/** Of the time; a machine that stands still for more of it shows nothing about delays. */
+const MOST_STALLED = 0.75;
 const LIMIT = 30;
 const BURST_MS = 1000;
 
