@@ -70,6 +70,8 @@ export const LEASE_MS = 1000;
 const OVERSLEPT_MS = LEASE_MS - HEARTBEAT_MS - 200;
 /** How many replicas are remembered that are gone: requests may still name them. */
 const MAX_REMEMBERED = 1000;
+/** One whose heartbeat did not arrive in time may still be there: it has this long to be heard of again before it does not count, in milliseconds. */
+const SETTLE_MS = 10_000;
 /** One that is gone for longer than this does not come back, in milliseconds. */
 const RECENT_MS = 600_000;
 
@@ -123,9 +125,13 @@ export class Fleet {
 
   /** All others that were there lately, whether their heartbeats still arrive or not. */
   get recentOthers(): readonly Member[] {
-    const oldestMs = this.#clock.now() - RECENT_MS;
-    const gone = [...this.#remembered.values()].filter(({ goneSinceMs }) => goneSinceMs > oldestMs);
-    return [...this.members.filter(({ id }) => id !== this.#me.id), ...gone.map(({ member }) => member)];
+    const gone = this.#goneAfter(this.#clock.now() - RECENT_MS);
+    return [...this.members.filter(({ id }) => id !== this.#me.id), ...gone];
+  }
+
+  /** How many may have been there, this one included, when the memory was heard of last: rather too many than too few. */
+  get mostMembers(): number {
+    return this.#live.size + this.#goneAfter(this.#lastBeatMs - SETTLE_MS).length;
   }
 
   isLive(id: string): boolean {
@@ -236,6 +242,10 @@ export class Fleet {
     const vanished = [...before.values()].filter(({ id }) => !this.#live.has(id));
     this.#remember(vanished);
     if (vanished.length > 0) this.#listener.vanished(vanished);
+  }
+
+  #goneAfter(ms: number): readonly Member[] {
+    return [...this.#remembered.values()].filter(({ goneSinceMs }) => goneSinceMs > ms).map(({ member }) => member);
   }
 
   #remember(gone: readonly Member[]): void {

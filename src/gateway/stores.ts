@@ -34,7 +34,7 @@ export function openStores(replication: Replication | undefined, audit: AuditLog
   const { link } = replication;
   return {
     limits: new RedisLimitStore(link),
-    fallback: { store: new FallbackLimitStore(), replicas: () => replication.replicaCount },
+    fallback: { store: new FallbackLimitStore(), replicas: () => replication.mostReplicas },
     pins: new RedisPinStore(link, pins),
     audit,
   };

@@ -199,8 +199,9 @@ export class Replication {
     return this.#fleet.members.map(({ id }) => id).toSorted();
   }
 
-  get replicaCount(): number {
-    return this.#fleet.members.length;
+  /** Of those that share limits, while Redis cannot count them: rather too many than too few. */
+  get mostReplicas(): number {
+    return this.#fleet.mostMembers;
   }
 
   /** Requests of clients of this replica that another one works on, or that look for it. */
@@ -270,7 +271,7 @@ export class Replication {
     const { id, address } = this.#fleet.me;
     logger.info('replica_joined', `other replicas reach this one at ${address}`, {
       replica: id,
-      replicas: this.replicaCount,
+      replicas: this.#fleet.members.length,
     });
   }
 

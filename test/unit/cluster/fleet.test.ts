@@ -127,6 +127,22 @@ describe('who is there', () => {
     expect(ids(fleet.recentOthers)).toEqual(['d']);
   });
 
+  test('who just vanished may be there when the memory goes away, and is counted among those that share', async () => {
+    store.others = [member('b'), member('c')];
+    await fleet.join();
+    expect(fleet.mostMembers).toBe(3);
+    store.others = [member('c')];
+    await beat();
+    expect(fleet.mostMembers).toBe(3);
+    // However long the memory is away: nothing is heard meanwhile.
+    store.isAway = true;
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(fleet.mostMembers).toBe(3);
+    store.isAway = false;
+    await beat();
+    expect(fleet.mostMembers).toBe(2);
+  });
+
   test('whose heartbeat was never heard is found once its lease was asked for', async () => {
     await fleet.join();
     store.silent = [member('b')];
