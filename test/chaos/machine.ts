@@ -5,7 +5,7 @@
 import { delay } from '../helpers/wait.js';
 
 const PAUSE_MS = 20;
-/** An exchange on loopback and a pause that take so much longer than they should are a stall. */
+/** A pause that takes so much longer than it should is a stall. */
 const STALL_MS = 100;
 
 interface Span {
@@ -14,19 +14,15 @@ interface Span {
 }
 
 export class MachineWatch {
-  readonly #url: string;
   readonly #startedAtMs = performance.now();
   readonly #stalls: Span[] = [];
   #isOver = false;
   readonly #done: Promise<void>;
 
-  /** @param url answers at once, and has nothing to do with what is tested */
-  constructor(url: string) {
-    this.#url = url;
+  constructor() {
     this.#done = this.#watch();
   }
 
-  /** Before the server of the URL ends. */
   stop(): Promise<void> {
     this.#isOver = true;
     return this.#done;
@@ -54,7 +50,6 @@ export class MachineWatch {
   async #watch(): Promise<void> {
     while (!this.#isOver) {
       const fromMs = performance.now();
-      await (await fetch(this.#url)).arrayBuffer();
       await delay(PAUSE_MS);
       const toMs = performance.now();
       if (toMs - fromMs > PAUSE_MS + STALL_MS) this.#stalls.push({ fromMs, toMs });

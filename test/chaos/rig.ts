@@ -68,7 +68,7 @@ export class Rig {
     this.fleet = fleet;
     this.clients = clients;
     this.history = history;
-    this.machine = new MachineWatch(upstream.urls.streamable);
+    this.machine = new MachineWatch();
   }
 
   static async start(options: RigOptions): Promise<Rig> {
